@@ -1,0 +1,76 @@
+"""What Python code calls: run a job, read a table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.config import project_root
+from lakehouse.errors import ConfigError, DataError
+from lakehouse.lease import held
+from lakehouse.plan import Plan, conf_folder, find_job, plan_job
+from lakehouse.storage import require_reachable
+from lakehouse.tables import Layout, is_table_name, resolved
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.runs import RunRecord
+
+
+def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = None, *, env: str | None = None,
+        full_refresh: bool = False) -> RunRecord:  # fmt: skip
+    """Runs the job of a YAML file (or of a name in the nearest `conf/`) and returns its run record.
+
+    In the session given, else the running one, else a new one; in `lake`, else `$LAKE`, else the project's `lake/`.
+    Raises a LakehouseError: ConfigError, DataError, SinkError, BusyError.
+    """
+    file = find_job(str(job), Path.cwd())
+    plan = plan_job(file, lake=lake_root(file, lake), env=env)
+    require_reachable(plan.layout.root)
+    with held(plan.layout, lease_names([plan])):
+        from lakehouse.pipeline import run_plan
+        from lakehouse.session import get_spark
+
+        return run_plan(plan, spark or get_spark(plan.name), full_refresh=full_refresh)
+
+
+def read_table(name: str, version: int | None = None, timestamp: str | None = None, as_of: str | None = None, *,
+               spark: SparkSession | None = None, lake: str | None = None) -> DataFrame:  # fmt: skip
+    """The rows of the table `layer.name`, now, or at a version or a time of its Delta log.
+
+    Raises ConfigError for a wrong name, DataError where there is no such table. `as_of` (a history's own time) is not
+    built yet.
+    """
+    if not is_table_name(name):
+        raise ConfigError(f"'{name}' is no table's name; it is layer.table, such as silver.orders")
+    if as_of is not None:
+        raise ConfigError("as_of needs a history table, which is not built yet; use version or timestamp")
+    from lakehouse import lake as tables
+    from lakehouse.session import get_spark
+
+    spark = spark or get_spark()
+    path = Layout(lake_root(conf_or_cwd() / "job.yml", lake)).table(name)
+    if tables.snapshot(spark, path) is None:
+        raise DataError(f"there is no table {name} at {path}")
+    return tables.read(spark, path, version, timestamp)
+
+
+def lake_root(file: Path, lake: str | None = None) -> str:
+    """The lake's root: as given, else `$LAKE`, else `lake/` in the project of a YAML file."""
+    root = project_root(file)
+    return resolved(str(lake or os.environ.get("LAKE") or "lake"), Path.cwd() if lake else root)
+
+
+def conf_or_cwd() -> Path:
+    """The nearest `conf/`, else the working directory."""
+    try:
+        return conf_folder(Path.cwd())
+    except ConfigError:
+        return Path.cwd()
+
+
+def lease_names(plans: list[Plan]) -> list[str]:
+    """What a run of these jobs must own alone: each job and each table that it writes."""
+    return [name for plan in plans for name in (f"job-{plan.name}", *plan.outputs, plan.quarantine)]

@@ -1,0 +1,224 @@
+"""What each command does; imported once a command is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from lakehouse import api, graph, reports, runs, session
+from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.lease import held
+from lakehouse.plan import Plan, conf_folder, find_job, job_files, plan_job
+from lakehouse.storage import require_reachable
+from lakehouse.tables import Layout
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs one job or several in one Spark application."""
+    plans = _plans(options)
+    if len(plans) == 1:
+        results = _run_plans(plans, options.full_refresh, 1, options.debug)
+        if results[0].record is not None:
+            print(reports.run_line(results[0]))
+    else:
+        results = _run_plans(plans, options.full_refresh, options.side_by_side or 2, options.debug)
+        print(reports.runs_table(results))
+    return _exit_code(results)
+
+
+def _plans(options: argparse.Namespace) -> list[Plan]:
+    """The plans asked for; raises ConfigError with the problems of all of them at once."""
+    here = Path.cwd()
+    if options.jobs and not options.select:
+        return _planned([find_job(name, here) for name in options.jobs], options.env)
+    if not (options.jobs or options.select or options.all):
+        raise ConfigError("name a job, or --select some, or --all; `lakehouse list` shows them")
+    everything = _planned(job_files(conf_folder(here)), options.env)
+    return everything if options.all and not options.select else graph.selected(everything, [*options.jobs, *options.select])
+
+
+def _planned(files: Sequence[Path], env: str | None) -> list[Plan]:
+    plans, problems = [], []
+    for file in files:
+        try:
+            plans.append(plan_job(file, lake=api.lake_root(file), env=env))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return graph.ordered(plans)
+
+
+def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, debug: bool) -> list[graph.Result]:
+    """Leases first, then Spark, then the jobs; a line a job while they run."""
+    layout = plans[0].layout
+    require_reachable(layout.root)
+    with held(layout, api.lease_names(list(plans))):
+        from lakehouse.pipeline import run_plan
+
+        with reports.Progress(quiet=len(plans) == 1) as progress:
+            progress.note("starting Spark")
+            spark = session.get_spark("lakehouse" if len(plans) > 1 else plans[0].name)
+            progress.note("")
+
+            def run_one(plan: Plan) -> runs.RunRecord:
+                progress.started(plan.name)
+                return run_plan(plan, spark, full_refresh=full_refresh, watch=lambda text: progress.update(plan.name, text))
+
+            results = graph.run_all(plans, run_one, side_by_side, progress.ended)
+    for result in results:
+        if result.skipped_for is not None:
+            plan = next(plan for plan in plans if plan.name == result.job)
+            _record_skip(plan, result)
+        if result.error is not None and debug:
+            traceback.print_exception(result.error)
+        if result.error is not None:
+            print(f"{result.job}: {result.error}" if len(plans) > 1 else str(result.error), file=sys.stderr)
+    return results
+
+
+def _record_skip(plan: Plan, result: graph.Result) -> None:
+    now = runs.now()
+    skipped = runs.RunRecord(runs.new_run_id(now), plan.name, plan.fingerprint, now, now, "skipped", f"{result.skipped_for} failed")
+    runs.append(plan.layout, skipped)
+
+
+def _exit_code(results: Sequence[graph.Result]) -> int:
+    errors = [result.error for result in results if result.error is not None]
+    return 0 if not errors else errors[0].exit_code if isinstance(errors[0], LakehouseError) else 1
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Shows each job's hops and problems; with Spark, columns and SQL are resolved too."""
+    plans = _planned([find_job(name, Path.cwd()) for name in options.jobs], options.env)
+    for item in plans:
+        print(reports.plan_text(item))
+        if not options.no_spark:
+            from lakehouse.pipeline import check_plan
+
+            for line in check_plan(item, session.get_spark(item.name)):
+                print(line)
+    return 0
+
+
+def show_list(options: argparse.Namespace) -> int:
+    """Lists jobs, or registered words."""
+    if options.what == "jobs":
+        print(reports.jobs_table(_planned(job_files(conf_folder(Path.cwd())), None)))
+    else:
+        print(reports.words_page(options.what.removesuffix("s")))
+    return 0
+
+
+def show_runs(options: argparse.Namespace) -> int:
+    """Shows the last runs, newest first; needs no Spark."""
+    records = runs.read(_layout(), options.job, options.limit)
+    if options.json:
+        for record in records:
+            print(json.dumps(asdict(record), default=str))
+        return 0
+    print(reports.records_table(records) if records else f"no runs in {_layout().runs} yet")
+    return 0
+
+
+def show_quarantine(options: argparse.Namespace) -> int:
+    """Lists broken rows or shows one; needs no Spark."""
+    from lakehouse import quarantine
+
+    layout = _layout()
+    if options.action == "show":
+        if not options.name:
+            raise ConfigError("quarantine show needs a row's id; `lakehouse quarantine list` shows them")
+        found = [row for table in quarantine.tables(layout) for row in quarantine.rows(layout, table) if row["id"].startswith(options.name)]
+        if not found:
+            raise ConfigError(f"no broken row's id begins with '{options.name}'")
+        print(reports.quarantined_row(found[0]))
+        return 0
+    tables = [options.name] if options.name else quarantine.tables(layout)
+    for table in tables:
+        rows = quarantine.rows(layout, table)
+        if options.json:
+            for row in rows[: options.limit]:
+                print(json.dumps(row, default=str))
+        else:
+            print(reports.quarantine_table(table, rows, options.limit))
+    if not tables and not options.json:
+        print(f"no quarantine in {layout.root}: no row was broken yet")
+    return 0
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Prints the JSON Schema of a job's YAML."""
+    from lakehouse.job_schema import job_schema
+
+    print(json.dumps(job_schema(), indent=2))
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Checks what a run needs; 0 where all is well."""
+    from lakehouse.diagnosis import diagnose
+
+    findings = diagnose(_layout().root)
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}" + ("" if finding.ok else f"\n     {finding.remedy}"))
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def sample_data(options: argparse.Namespace) -> int:
+    """Writes the shop's landing data."""
+    place = options.to or f"{_layout().root}/landing"
+    written = write_days(place, first_day=1, days=options.days, scale=options.scale, seed=options.seed)
+    print(f"{written} files in {place}")
+    return 0
+
+
+def write_days(place: str, *, first_day: int, days: int, scale: float, seed: int) -> int:
+    """Writes days of landing data to a local folder or to S3; the number of files."""
+    import tempfile
+
+    from lakehouse.sample_data import write_shop
+    from lakehouse.storage import upload_tree
+    from lakehouse.tables import is_remote
+
+    if not is_remote(place):
+        return len(write_shop(Path(place), first_day=first_day, days=days, scale=scale, seed=seed))
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_shop(Path(folder), first_day=first_day, days=days, scale=scale, seed=seed)
+        upload_tree(Path(folder), place)
+        return len(files)
+
+
+def demo(options: argparse.Namespace) -> int:
+    """The next day of the shop, every job from bronze to gold, and a look at what came of it."""
+    from lakehouse.storage import read_text, write_text
+
+    own = Path(__file__).parents[2] / "conf"
+    plans = _planned(job_files(own), None)
+    layout = plans[0].layout
+    require_reachable(layout.root)
+    done = int((read_text(layout.join("_demo", "day")) or "0").strip() or 0)
+    scale = float(os.environ.get("SHOP_SCALE", "1"))
+    files = write_days(layout.join("landing"), first_day=1, days=done + 1, scale=scale, seed=int(os.environ.get("SHOP_SEED", "7")))
+    print(f"day {done + 1} of the shop: {files} landing files in {layout.join('landing')}")
+    started = time.monotonic()
+    results = _run_plans(plans, full_refresh=False, side_by_side=2, debug=options.debug)
+    print(reports.runs_table(results))
+    code = _exit_code(results)
+    if code == 0:
+        print(reports.demo_tables(layout))
+        write_text(layout.join("_demo", "day"), f"{done + 1}\n")
+        print(reports.demo_places(layout, done + 1, time.monotonic() - started))
+    return code
+
+
+def _layout() -> Layout:
+    return Layout(api.lake_root(api.conf_or_cwd() / "job.yml"))
+

@@ -1,0 +1,181 @@
+"""From a frame as it came to the frame that a job works on: types, rescued data, bronze's own columns, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from lakehouse.frames import (
+    BRONZE_COLUMNS,
+    FILE,
+    KAFKA_COLUMNS,
+    MALFORMED,
+    ORIGIN,
+    REASON_TYPE,
+    REASONS,
+    ROW,
+    UNKNOWN,
+    col,
+    hidden,
+    visible,
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What conform must make: the fields (None: as they come), and which of bronze's columns to add or to keep."""
+
+    fields: StructType | None
+    bronze: bool
+    rescue: str | None
+    kept: frozenset[str]
+    run_id: str
+    now: datetime
+
+
+def with_evidence(raw: DataFrame, origin: str) -> DataFrame:
+    """The frame with each row as it came (JSON) and where it came from: its file, else `origin`."""
+    data = F.to_json(F.struct(*map(col, visible(raw))), {"ignoreNullFields": "false"}) if visible(raw) else F.lit("{}")
+    if MALFORMED in raw.columns:
+        corrupt = F.to_json(F.struct(col(MALFORMED).alias("_corrupt_record")))
+        data = F.when(col(MALFORMED).isNull(), data).otherwise(corrupt)
+    places = [col(name) for name in (FILE, "_source_file") if name in raw.columns]
+    return raw.withColumns({ROW: data, ORIGIN: F.coalesce(*places, F.lit(origin))})
+
+
+def conform(raw: DataFrame, shape: Shape) -> DataFrame:
+    """One row per row of `raw`: typed columns, bronze's own where asked for, and the reasons why a row does not fit.
+
+    A value that `try_cast` refuses is NULL; with a rescue column it is kept there, else the row gets a reason. A blank
+    text is no value of any other type: NULL, and no reason.
+    """
+    fields = shape.fields if shape.fields is not None else _as_it_came(raw, shape)
+    columns = {name.lower(): name for name in visible(raw)}
+    typed = {field.name: _typed(raw, field, columns.get(field.name.lower())) for field in fields}
+    misfits = {
+        field.name: _misfit(raw, field, columns[field.name.lower()])
+        for field in fields
+        if field.name.lower() in columns and _needs_cast(raw, field, columns[field.name.lower()])
+    }
+    carried = [name for name in hidden(raw) if name in (ROW, ORIGIN)]
+    kept = [name for name in raw.columns if name in shape.kept and name not in typed]
+    return raw.select(
+        *[column.alias(name) for name, column in typed.items()],
+        *map(col, kept),
+        *_bronze_columns(raw, shape, misfits, columns),
+        *map(col, carried),
+        _reasons(raw, fields, misfits, rescued=shape.rescue is not None).alias(REASONS),
+    )
+
+
+def ignored_columns(raw: DataFrame, shape: Shape) -> list[str]:
+    """The columns of the input that the contract does not name: left out, and named in the run record."""
+    if shape.fields is None:
+        return []
+    known = {field.name.lower() for field in shape.fields} | {*BRONZE_COLUMNS, *KAFKA_COLUMNS} | shape.kept
+    return [name for name in visible(raw) if name.lower() not in known]
+
+
+def _as_it_came(raw: DataFrame, shape: Shape) -> StructType:
+    own = {*BRONZE_COLUMNS, *KAFKA_COLUMNS} - shape.kept
+    if shape.bronze:
+        own = set()
+    return StructType([raw.schema[name] for name in visible(raw) if name not in own])
+
+
+def _needs_cast(raw: DataFrame, field: StructField, name: str) -> bool:
+    return bool(raw.schema[name].dataType != field.dataType)
+
+
+def _present(raw: DataFrame, name: str) -> Column:
+    """The raw value; a blank text counts as none."""
+    value = col(name)
+    if isinstance(raw.schema[name].dataType, StringType):
+        return F.when(F.trim(value) != "", value)
+    return value
+
+
+def _typed(raw: DataFrame, field: StructField, name: str | None) -> Column:
+    if name is None:
+        return F.lit(None).cast(field.dataType)
+    if not _needs_cast(raw, field, name):
+        return col(name)
+    return _cast(raw, field, name)
+
+
+def _cast(raw: DataFrame, field: StructField, name: str) -> Column:
+    value = col(name)
+    if isinstance(raw.schema[name].dataType, StringType):
+        value = F.trim(value)
+        if not field.dataType.simpleString().startswith(("struct", "array", "map")):
+            return value.try_cast(field.dataType)
+        return F.from_json(value, field.dataType)
+    return value.try_cast(field.dataType)
+
+
+def _misfit(raw: DataFrame, field: StructField, name: str) -> Column:
+    return _present(raw, name).isNotNull() & _cast(raw, field, name).isNull()
+
+
+def _reasons(raw: DataFrame, fields: StructType, misfits: dict[str, Column], *, rescued: bool) -> Column:
+    none = F.array().cast(REASON_TYPE)
+    if rescued:
+        return none
+    found = [_reason(F.lit("type"), name, f"is no {fields[name].dataType.simpleString()}", misfit) for name, misfit in misfits.items()]
+    if MALFORMED in raw.columns:
+        found.append(_reason(F.lit("well_formed"), None, "the record could not be parsed", col(MALFORMED).isNotNull()))
+    if not found:
+        return none
+    # a clean row must not pay for the array: it is built only where something is wrong
+    wrong = F.filter(F.array(*found), lambda reason: reason.isNotNull())
+    any_wrong = [*misfits.values(), *([col(MALFORMED).isNotNull()] if MALFORMED in raw.columns else [])]
+    return F.when(_any(any_wrong), wrong).otherwise(none)
+
+
+def _any(conditions: Sequence[Column]) -> Column:
+    whole = conditions[0]
+    for condition in conditions[1:]:
+        whole = whole | condition
+    return whole
+
+
+def _reason(rule: Column, column: str | None, message: str, wrong: Column) -> Column:
+    named = F.lit(column).cast("string").alias("column")
+    return F.when(wrong, F.struct(rule.alias("rule"), named, F.lit(message).alias("message")))
+
+
+def _bronze_columns(raw: DataFrame, shape: Shape, misfits: dict[str, Column], columns: dict[str, str]) -> list[Column]:
+    own: list[Column] = []
+    if shape.rescue is not None:
+        own.append(_rescued(raw, misfits, columns).alias(shape.rescue))
+    if shape.bronze:
+        file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
+        own += [
+            file.alias("_source_file"),
+            F.lit(shape.now).alias("_ingested_at"),
+            F.lit(shape.run_id).alias("_run_id"),
+        ]
+    return own
+
+
+def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]) -> Column:
+    """What fits no column, as JSON with the file's path; NULL where everything fits."""
+    entries = [
+        F.when(misfit, F.struct(F.lit(columns[name.lower()]).alias("key"), col(columns[name.lower()]).cast("string").alias("value")))
+        for name, misfit in misfits.items()
+    ]
+    if MALFORMED in raw.columns:
+        corrupt = F.struct(F.lit("_corrupt_record").alias("key"), col(MALFORMED).alias("value"))
+        entries.append(F.when(col(MALFORMED).isNotNull(), corrupt))
+    kind = "array<struct<key:string,value:string>>"
+    found = F.filter(F.array(*entries), lambda entry: entry.isNotNull()).cast(kind) if entries else F.array().cast(kind)
+    if UNKNOWN in raw.columns:
+        found = F.concat(found, F.coalesce(F.map_entries(col(UNKNOWN)), F.array().cast(kind)))
+    file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
+    path = F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value")))
+    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(F.concat(found, path))))

@@ -1,0 +1,84 @@
+"""A contract: what a frame must look like after conform, and the rules that follow from its fields."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ContractField(BaseModel):
+    """One column: its Spark type, and what must hold for each of its values (NULL passes all but `required`)."""
+
+    model_config = _STRICT
+
+    name: str
+    type: str = Field("string", description="A Spark SQL type, as in DDL: int, decimal(12,2), timestamp, array<string>.")
+    required: bool = False
+    description: str | None = None
+    allowed: list[str | int | float | bool] | None = None
+    min: float | int | str | None = None
+    max: float | int | str | None = None
+    pattern: str | None = None
+    pii: bool = False
+    mask: str | None = None
+    references: str | None = None
+
+
+class Sla(BaseModel):
+    """What the owner promises."""
+
+    model_config = _STRICT
+
+    freshness: str | None = None
+
+
+class Contract(BaseModel):
+    """The contract file as it stands; `fields` in the order of the table's columns."""
+
+    model_config = _STRICT
+
+    name: str
+    version: str | int | float = "1.0.0"
+    owner: str | None = None
+    description: str | None = None
+    compatibility: Literal["backward", "forward", "full", "none"] = "backward"
+    fields: list[ContractField] = Field(min_length=1)
+    keys: list[str] = Field(default_factory=list)
+    sla: Sla | None = None
+    classification: str | None = None
+    tags: list[str] = Field(default_factory=list)
+
+
+def field_rules(contract: Contract) -> list[tuple[str, dict[str, Any]]]:
+    """The rules that follow from the fields, as (rule, options), in field order."""
+    rules: list[tuple[str, dict[str, Any]]] = []
+    for field in contract.fields:
+        if field.required or field.name in contract.keys:
+            rules.append(("not_null", {"column": field.name}))
+        if field.allowed is not None:
+            rules.append(("accepted_values", {"column": field.name, "values": list(field.allowed)}))
+        if field.min is not None or field.max is not None:
+            rules.append(("in_range", {"column": field.name, "min": field.min, "max": field.max}))
+        if field.pattern is not None:
+            rules.append(("matches", {"column": field.name, "pattern": field.pattern}))
+    return rules
+
+
+def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], str]]:
+    """What is wrong inside a contract that its types alone do not show, as (path, message)."""
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    names = [field.name for field in contract.fields]
+    for index, field in enumerate(contract.fields):
+        if field.name in names[:index]:
+            problems.append((("fields", index, "name"), f"field '{field.name}' is here twice"))
+        if field.references is not None:
+            problems.append(
+                (("fields", index, "references"), "'references' (foreign_key) is not built yet; take it out of the contract")
+            )
+    for index, key in enumerate(contract.keys):
+        if key not in names:
+            problems.append((("keys", index), f"key '{key}' is not among the fields"))
+    return problems

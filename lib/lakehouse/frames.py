@@ -1,0 +1,116 @@
+"""Small pure tools over frames and columns: hidden columns, missing columns, order, safe evaluation, SQL over frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import uuid4
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType
+
+from lakehouse.errors import did_you_mean
+from lakehouse.sql_text import is_query, with_views
+
+EXTRA = "__extra"
+"""The column in which a transform flags the rows that it takes out: NULL keeps a row, a text is the reason."""
+
+HIDDEN_PREFIX = "__lake_"
+FILE = f"{HIDDEN_PREFIX}file"  # from a source: the row's file
+MALFORMED = f"{HIDDEN_PREFIX}malformed"  # from a source: the raw text of a record that could not be parsed, else NULL
+UNKNOWN = f"{HIDDEN_PREFIX}unknown"  # from a source: fields that no column takes, map<string,string>, else NULL
+REASONS = f"{HIDDEN_PREFIX}reasons"  # what is wrong with a row, an array of REASON_TYPE's elements
+ROW = f"{HIDDEN_PREFIX}row"  # the row as it came, JSON
+ORIGIN = f"{HIDDEN_PREFIX}origin"  # where the row came from
+FATE = f"{HIDDEN_PREFIX}fate"  # what becomes of the row
+
+# What bronze adds of its own; silver and gold carry these along only where they are named.
+BRONZE_COLUMNS = ("_rescued_data", "_source_file", "_ingested_at", "_run_id")
+KAFKA_COLUMNS = ("_topic", "_partition", "_offset", "_timestamp", "_key", "_headers")
+
+REASON_TYPE = "array<struct<rule:string,column:string,message:string>>"
+
+
+def hidden(df: DataFrame) -> list[str]:
+    """The pipeline's own columns, which a transform that names its columns must carry along."""
+    return [name for name in df.columns if name.startswith(HIDDEN_PREFIX)]
+
+
+def visible(df: DataFrame) -> list[str]:
+    """The columns that a user sees."""
+    return [name for name in df.columns if not name.startswith(HIDDEN_PREFIX)]
+
+
+def require_columns(df: DataFrame, names: Iterable[str]) -> None:
+    """Raises ValueError naming each column that the frame does not have."""
+    have = {name.lower() for name in df.columns}
+    missing = [name for name in names if name.lower() not in have]
+    if missing:
+        hints = "; ".join(f"no column '{name}'.{did_you_mean(name, visible(df))}" for name in missing)
+        raise ValueError(hints)
+
+
+def quoted(name: str) -> str:
+    """A column's name for SQL and `F.col`: dots and odd characters are part of it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def col(name: str) -> Column:
+    """The top-level column of this very name."""
+    return F.col(quoted(name))
+
+
+def attempt(condition: Column) -> Column:
+    """A struct holding the value, or NULL where evaluating it raised (a bad cast, a division by zero).
+
+    Spark has no SQL for this; its own TryEval is what `try_divide` and its like were made of. Common subexpressions
+    must not be evaluated ahead of it, so a job's session has `spark.sql.subexpressionElimination.enabled=false`.
+    """
+    jvm = SparkSession.active()._jvm
+    assert jvm is not None
+    tools = jvm.org.apache.spark.sql.classic.ExpressionUtils
+    wrapped = F.struct(condition.alias("value"))
+    expression = tools.expression(wrapped._jc)
+    return type(wrapped)(tools.column(jvm.org.apache.spark.sql.catalyst.expressions.TryEval(expression)))
+
+
+def orderable(name: str, kind: DataType) -> Column:
+    """The column as a value that Spark can order: a map as its sorted entries."""
+    return _orderable(col(name), kind)
+
+
+def _orderable(value: Column, kind: DataType) -> Column:
+    if isinstance(kind, MapType):
+        return F.array_sort(F.map_entries(value))
+    if isinstance(kind, ArrayType) and _has_map(kind.elementType):
+        return F.transform(value, lambda item: _orderable(item, kind.elementType))
+    if isinstance(kind, StructType) and _has_map(kind):
+        return F.struct(*[_orderable(value.getField(field.name), field.dataType).alias(field.name) for field in kind])
+    return value
+
+
+def _has_map(kind: DataType) -> bool:
+    if isinstance(kind, ArrayType):
+        return _has_map(kind.elementType)
+    if isinstance(kind, StructType):
+        return any(_has_map(field.dataType) for field in kind)
+    return isinstance(kind, MapType)
+
+
+def payload(df: DataFrame, names: Iterable[str]) -> Column:
+    """The named columns as one struct in name order: greater payloads win ties, whatever the order of arrival."""
+    return F.struct(*[orderable(name, df.schema[name].dataType).alias(name) for name in sorted(names)])
+
+
+def query(spark: SparkSession, sql: str, tables: Mapping[str, DataFrame]) -> DataFrame:
+    """The rows of a query that sees exactly these frames under their names (`silver.orders`, `{input}`)."""
+    if not is_query(sql):
+        raise ValueError("only one SELECT (or WITH ... SELECT) is allowed here")
+    views = {name: f"lake_{uuid4().hex}" for name in tables}
+    for name, view in views.items():
+        tables[name].createOrReplaceTempView(view)
+    try:
+        return spark.sql(with_views(sql, views))
+    finally:
+        for view in views.values():
+            spark.catalog.dropTempView(view)

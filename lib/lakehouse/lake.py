@@ -1,0 +1,226 @@
+"""Delta tables by place: what a table is now, reads at a version, and writes that carry an identity."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from lakehouse.errors import SinkError
+from lakehouse.frames import quoted
+from lakehouse.storage import read_text
+
+_META = "spark.databricks.delta.commitInfo.userMetadata"
+_APP = "spark.databricks.delta.write.txnAppId"
+_VERSION = "spark.databricks.delta.write.txnVersion"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A write's identity (`app_id` = job / target / step / checkpoint, `batch`) and what is noted beside it."""
+
+    app_id: str
+    batch: int
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def metadata(self) -> str:
+        """The note as the commit's `userMetadata`."""
+        return json.dumps(self.note, default=str, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table as it is now; `batches` holds the last batch that each identity wrote."""
+
+    path: str
+    version: int
+    schema: StructType
+    partitions: list[str]
+    properties: dict[str, str]
+    batches: dict[str, int]
+
+    def has(self, commit: Commit) -> bool:
+        """True where this very write, or a later one of the same identity, is in."""
+        return self.batches.get(commit.app_id, -1) >= commit.batch
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """A commit as the log tells it: version, Delta's own metrics (rows, files) and our note."""
+
+    version: int
+    metrics: dict[str, int]
+    note: dict[str, Any]
+
+
+def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
+    """The table's present state from its log, or None where there is no table."""
+    jvm: Any = spark._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    none = jvm.scala.Option.empty()
+    state = log.update(False, none, none)
+    if state.version() < 0:
+        return None
+    metadata = state.metadata()
+    return Snapshot(
+        path,
+        state.version(),
+        StructType.fromJson(json.loads(metadata.schemaString())),
+        list(metadata.partitionColumns().mkString("\x00").split("\x00")) if metadata.partitionColumns().nonEmpty() else [],
+        _scala_map(metadata.configuration()),
+        {app: int(batch) for app, batch in _scala_map(state.transactions()).items()},
+    )
+
+
+def _scala_map(found: Any) -> dict[str, str]:
+    pairs = found.toSeq().mkString("\x00")
+    return dict(_pair(text) for text in pairs.split("\x00")) if pairs else {}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """A Scala tuple as it prints: `(key,value)`; our keys hold no comma."""
+    key, _, value = text[1:-1].partition(",")
+    return key, value
+
+
+def read(spark: SparkSession, path: str, version: int | None = None, timestamp: str | None = None) -> DataFrame:
+    """The table's rows, at a version or a time where one is given."""
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    if timestamp is not None:
+        reader = reader.option("timestampAsOf", timestamp)
+    return reader.load(path)
+
+
+def save(
+    df: DataFrame, path: str, commit: Commit, *, mode: str, partition_by: Sequence[str] = (), options: Mapping[str, str] | None = None,
+    cluster_by: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Appends to or overwrites a table, once for this identity; makes the table where there is none."""
+    writer = df.write.format("delta").mode(mode).options(**(options or {}))
+    writer = writer.option("txnAppId", commit.app_id).option("txnVersion", commit.batch).option("userMetadata", commit.metadata)
+    if partition_by:
+        writer = writer.partitionBy(*partition_by)
+    if cluster_by:
+        writer = writer.clusterBy(*cluster_by)
+    writer.save(path)
+
+
+def merge(
+    source: DataFrame, path: str, commit: Commit, *, condition: str, matched: Sequence[tuple[str, Mapping[str, str] | None]] = (),
+    not_matched: tuple[str | None, Mapping[str, str]] | None = None, missing: str | None = None, evolve: bool = False,
+) -> None:  # fmt: skip
+    """One MERGE, once for this identity. `matched`: (condition, assignments, or None to delete) in order; `missing`: a
+    condition on target rows without a source row, which are deleted."""
+    spark = source.sparkSession
+    builder = DeltaTable.forPath(spark, path).alias("target").merge(source.alias("source"), condition)
+    if evolve:
+        builder = builder.withSchemaEvolution()
+    for when, assignments in matched:
+        if assignments is None:
+            builder = builder.whenMatchedDelete(when)
+        else:
+            builder = builder.whenMatchedUpdate(when, dict(assignments))
+    if not_matched is not None:
+        builder = builder.whenNotMatchedInsert(not_matched[0], dict(not_matched[1]))
+    if missing is not None:
+        builder = builder.whenNotMatchedBySourceDelete(missing)
+    with_identity(spark, commit, builder.execute)
+
+
+def with_identity(spark: SparkSession, commit: Commit, write: Any) -> None:
+    """Runs a write that takes its identity from the session alone (MERGE, DELETE, UPDATE), and takes it off again:
+    left on, it would make Delta skip the session's next write without a word."""
+    given = {_APP: commit.app_id, _VERSION: str(commit.batch), _META: commit.metadata}
+    try:
+        for key, value in given.items():
+            spark.conf.set(key, value)
+        write()
+    finally:
+        for key in given:
+            spark.conf.unset(key)
+
+
+def delete_where(spark: SparkSession, path: str, condition: str, commit: Commit) -> None:
+    """Deletes the rows of a condition, once for this identity."""
+    with_identity(spark, commit, lambda: DeltaTable.forPath(spark, path).delete(condition))
+
+
+def require_constraints(spark: SparkSession, path: str, constraints: Mapping[str, str], have: Mapping[str, str]) -> None:
+    """Adds each CHECK constraint that the table does not have yet."""
+    plain = spark.newSession()  # a job's own session takes no path for a table's name
+    for name, condition in constraints.items():
+        if f"delta.constraints.{name.lower()}" not in have:
+            plain.sql(f"ALTER TABLE delta.{quoted(path)} ADD CONSTRAINT {quoted(name)} CHECK ({condition})")
+
+
+def create(
+    spark: SparkSession, path: str, schema: StructType, *, comment: str | None, properties: Mapping[str, str],
+    partition_by: Sequence[str] = (), cluster_by: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """An empty table, where there is none yet."""
+    plain = spark.newSession()  # a job's own session takes no path for a table's name
+    builder = DeltaTable.createIfNotExists(plain).location(path).addColumns(schema)
+    if comment:
+        builder = builder.comment(comment)
+    for key, value in properties.items():
+        builder = builder.property(key, value)
+    if partition_by:
+        builder = builder.partitionedBy(*partition_by)
+    if cluster_by:
+        builder = builder.clusterBy(*cluster_by)
+    builder.execute()
+
+
+def find_commit(path: str, latest: int, commit: Commit, depth: int = 200) -> CommitInfo | None:
+    """The commit that this identity made, looked for backwards from the latest version."""
+    for version in range(latest, max(-1, latest - depth), -1):
+        actions = _actions(path, version)
+        for action in actions:
+            txn = action.get("txn")
+            if txn and txn["appId"] == commit.app_id and int(txn["version"]) == commit.batch:
+                return _commit_info(version, actions)
+    return None
+
+
+def job_notes(path: str, latest: int, depth: int = 200) -> list[dict[str, Any]]:
+    """The notes of the table's latest commits, newest first."""
+    return [_commit_info(version, _actions(path, version)).note for version in range(latest, max(-1, latest - depth), -1)]
+
+
+def _actions(path: str, version: int) -> list[dict[str, Any]]:
+    text = read_text(f"{path}/_delta_log/{version:020d}.json")
+    return [json.loads(line) for line in text.splitlines() if line] if text else []
+
+
+def _commit_info(version: int, actions: Sequence[Mapping[str, Any]]) -> CommitInfo:
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    metrics = {name: int(value) for name, value in info.get("operationMetrics", {}).items() if str(value).lstrip("-").isdigit()}
+    try:
+        note = json.loads(info.get("userMetadata") or "{}")
+    except ValueError:  # somebody else's metadata
+        note = {}
+    return CommitInfo(version, metrics, note if isinstance(note, dict) else {})
+
+
+def require_same_types(before: StructType, after: StructType, *, widening: bool, table: str) -> None:
+    """Raises SinkError naming each column whose type changed; with `widening` Delta decides whether it may."""
+    known = {column.name.lower(): column.dataType for column in before}
+    changed = [
+        f"column '{column.name}' is {known[column.name.lower()].simpleString()} in {table} and now {column.dataType.simpleString()}"
+        for column in after
+        if column.name.lower() in known and not _same(known[column.name.lower()], column.dataType)
+    ]
+    if changed and not widening:
+        raise SinkError(f"{'; '.join(changed)}; cast it, or set type_widening: true on the sink where the new type is wider")
+
+
+def _same(before: Any, after: Any) -> bool:
+    return bool(before.simpleString().lower() == after.simpleString().lower()) or after.typeName() == "void"

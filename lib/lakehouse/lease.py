@@ -1,0 +1,159 @@
+"""One owner per table: an OS lock on a local lake, an object made by conditional put on S3; taken before Spark starts."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lakehouse.errors import BusyError, SinkError
+from lakehouse.storage import delete, get_object, put_object_if
+from lakehouse.tables import Layout, is_remote
+
+RENEWAL = 1.5  # seconds between two signs of life
+EXPIRY = 30.0  # without one for so long, the owner is dead
+
+
+@contextmanager
+def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
+    """Holds the leases of these jobs and tables; raises BusyError, naming the owner, where another copy has one."""
+    taken: list[Any] = []
+    if is_remote(layout.root):
+        with _alive(layout) as life:
+            try:
+                for name in sorted(set(names)):
+                    taken.append(_take_remote(layout, name, life))
+                yield
+            finally:
+                for path in reversed(taken):
+                    delete(path)
+        return
+    try:
+        for name in sorted(set(names)):
+            taken.append(_take_local(layout, name))
+        yield
+    finally:
+        for handle in reversed(taken):
+            os.close(handle)
+
+
+def _take_local(layout: Layout, name: str) -> int:
+    """The lock of one name; the system takes it back when its owner dies, so a dead owner holds nothing."""
+    path = Path(layout.join("_leases", f"{name}.lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(handle, 200, 0).decode(errors="replace").strip()
+        os.close(handle)
+        raise BusyError(f"{name} is held by another run ({owner or 'just starting'}); wait for it, or stop it") from None
+    except OSError as error:
+        os.close(handle)
+        raise SinkError(f"{path} cannot be locked: {error.strerror}") from error
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return handle
+
+
+@dataclass
+class _Life:
+    """This process's sign of life: an object renewed again and again, which its leases name."""
+
+    path: str
+    etag: str
+    lost: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def renew(self) -> None:
+        """Renews until told to stop; a sign of life that somebody else took is a lost lease."""
+        last = time.monotonic()
+        while not self.stop.wait(RENEWAL):
+            try:
+                etag = put_object_if(self.path, _owner(), self.etag)
+            except SinkError:
+                etag = ""
+            if etag:
+                self.etag, last = etag, time.monotonic()
+            elif etag is None or time.monotonic() - last > EXPIRY:
+                self.lost.set()
+                return
+
+
+@contextmanager
+def _alive(layout: Layout) -> Iterator[_Life]:
+    path = layout.join("_leases", "owners", f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.json")
+    etag = put_object_if(path, _owner(), None)
+    if etag is None:
+        raise SinkError(f"{path} cannot be made")
+    life = _Life(path, etag)
+    thread = threading.Thread(target=life.renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield life
+    finally:
+        life.stop.set()
+        thread.join(5)
+        delete(path)
+
+
+def _owner() -> str:
+    return json.dumps({"host": socket.gethostname(), "boot": _boot(), "pid": os.getpid(), "process": _process_start(os.getpid()), "at": time.time()})
+
+
+def _take_remote(layout: Layout, name: str, life: _Life) -> str:
+    path = layout.join("_leases", f"{name}.json")
+    content = json.dumps({"life": life.path})
+    while True:
+        if put_object_if(path, content, None) is not None:
+            return path
+        found = get_object(path)
+        if found is None:
+            continue
+        holder = json.loads(found[0]).get("life", "")
+        _require_dead(name, holder)
+        if put_object_if(path, content, found[1]) is not None:
+            delete(holder)
+            return path
+
+
+def _require_dead(name: str, holder: str) -> None:
+    """Returns once the holder is known to be dead; raises BusyError once it shows a sign of life."""
+    seen, started = None, time.monotonic()
+    while time.monotonic() - started < EXPIRY + RENEWAL:
+        found = get_object(holder)
+        if found is None:
+            return
+        owner = json.loads(found[0])
+        own_host = owner["host"] == socket.gethostname() and owner["boot"] == _boot()
+        if own_host and _process_start(owner["pid"]) != owner["process"]:
+            return
+        if own_host or (seen is not None and found[1] != seen):
+            raise BusyError(f"{name} is held by another run (process {owner['pid']} on {owner['host']}); wait for it, or stop it")
+        seen = seen or found[1]
+        time.sleep(0.5)
+
+
+def _boot() -> str:
+    """The machine's start: two containers of one host name are told apart."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _process_start(pid: int) -> str | None:
+    """When a process of this machine started, or None where it does not live: a pid alone may be another's by now."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return None

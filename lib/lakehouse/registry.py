@@ -1,0 +1,165 @@
+"""What can be named in YAML: a registered function's name is its word, its keyword-only parameters are its options."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, create_model
+
+from lakehouse.sql_text import with_clock
+
+Kind = Literal["source", "rule", "set_rule", "transform", "sink"]
+KINDS: tuple[Kind, ...] = typing.get_args(Kind)
+_PACKAGES: dict[str, str] = {"source": "sources", "rule": "rules", "set_rule": "rules", "transform": "transforms", "sink": "sinks"}
+
+# Given by the pipeline to a function that asks for them by name; never options.
+GIVEN = frozenset({"now", "tables", "read"})
+
+# before a parameter's name in its model: pydantic keeps names like `schema` and `copy` for itself
+_FIELD = "option_"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _at_run_start(sql: str, info: ValidationInfo) -> str:
+    now = (info.context or {}).get("now")
+    return with_clock(sql, now) if isinstance(now, datetime) else sql
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Sql = Annotated[str, AfterValidator(_at_run_start), Field(json_schema_extra={"format": "sql"})]
+"""A SQL expression or query: `now()` and its like in it mean the run's start."""
+
+Columns = Annotated[list[str], BeforeValidator(_as_list)]
+"""One column's name or a list of them."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+\.[A-Za-z0-9_]+$")]
+"""A table's name: `layer.table`."""
+
+Duration = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s+(second|minute|hour|day|week)s?\s*$")]
+"""A length of time: `10 minutes`."""
+
+Extras = Literal["drop", "quarantine"]
+"""Where the rows go that a transform takes out."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One word of the YAML: its kind, its function, and what the decorator said beside it."""
+
+    kind: Kind
+    name: str
+    function: Callable[..., Any]
+    traits: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def given(self) -> set[str]:
+        """Which of `now`, `tables` and `read` the function asks for."""
+        return GIVEN & set(inspect.signature(self.function).parameters)
+
+    @property
+    def options(self) -> type[BaseModel]:
+        """The model of its options: names, types, defaults; unknown ones are refused."""
+        return _options_model(self.function, tuple(self.traits.get("without", ())))
+
+
+_REGISTERED: dict[tuple[Kind, str], dict[str, Registered]] = {}
+
+
+def _registrar(kind: Kind) -> Callable[..., Any]:
+    def decorate(function: F | None = None, **traits: Any) -> Any:
+        if function is None:
+            return lambda decorated: decorate(decorated, **traits)
+        name = function.__name__.rstrip("_")
+        entry = Registered(kind, name, function, traits)
+        _REGISTERED.setdefault((kind, name), {})[function.__module__] = entry
+        return function
+
+    decorate.__doc__ = f"Registers a {kind} under the function's name."
+    return decorate
+
+
+source = _registrar("source")
+rule = _registrar("rule")
+set_rule = _registrar("set_rule")
+transform = _registrar("transform")
+sink = _registrar("sink")
+
+
+def find(kind: Kind, name: str, module: str | None = None) -> Registered | None:
+    """The entry that a job means: its own script's first, then the product's, then any other that was imported."""
+    builtin = f"lakehouse.{_PACKAGES[kind]}.{name}"
+    if (kind, name) not in _REGISTERED and name.isidentifier():
+        _import_if_there(builtin)
+    entries = _REGISTERED.get((kind, name), {})
+    for owner in (module, builtin, "__main__"):
+        if owner in entries:
+            return entries[owner]
+    return next((entry for owner, entry in entries.items() if not _is_job_script(owner)), None)
+
+
+def known(kind: Kind, module: str | None = None) -> list[Registered]:
+    """All entries of a kind, by name; a job's own where `module` is given."""
+    package = importlib.import_module(f"lakehouse.{_PACKAGES[kind]}")
+    for info in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{info.name}")
+    names = sorted(name for (of_kind, name) in _REGISTERED if of_kind == kind)
+    found = (find(kind, name, module) for name in names)
+    return [entry for entry in found if entry is not None]
+
+
+def call_options(entry: Registered, options: BaseModel) -> dict[str, Any]:
+    """The options as the function's keyword arguments (`with` is the parameter `with_`)."""
+    return {name.removeprefix(_FIELD): getattr(options, name) for name in type(options).model_fields}
+
+
+def _is_job_script(module: str) -> bool:
+    return module.startswith("lakehouse_job_")
+
+
+def _import_if_there(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+
+
+@cache
+def _options_model(function: Callable[..., Any], without: tuple[str, ...]) -> type[BaseModel]:
+    parameters = [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in GIVEN and parameter.name not in without
+    ]
+    hints = _hints(function, parameters)
+    fields: dict[str, Any] = {}
+    for parameter in parameters:
+        default = ... if parameter.default is parameter.empty else parameter.default
+        alias = parameter.name.rstrip("_")
+        fields[_FIELD + parameter.name] = (hints[parameter.name], Field(default, alias=alias))
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+    return create_model(function.__name__.rstrip("_"), __config__=config, **fields)
+
+
+def _hints(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """The options' types alone: a frame's type may stand under TYPE_CHECKING and need no import."""
+    annotations = {parameter.name: parameter.annotation for parameter in parameters}
+    holder = type("holder", (), {"__annotations__": annotations})
+    return get_type_hints(holder, globalns=function.__globals__, include_extras=True)

@@ -1,0 +1,1 @@
+"""Row and set rules: one file, one function each; true passes and NULL passes."""

@@ -1,0 +1,28 @@
+"""The sink `files`."""
+
+from typing import Literal
+
+from pyspark.sql import DataFrame
+
+from lakehouse.frames import col, visible
+from lakehouse.registry import sink
+from lakehouse.targets import Write, Written
+
+
+@sink(external=True)
+def files(
+    df: DataFrame,
+    write: Write,
+    *,
+    path: str,
+    format: Literal["parquet", "csv", "json", "avro"] = "parquet",
+    mode: Literal["append", "overwrite"] = "append",
+) -> Written:
+    """Writes files: each batch to a folder of its own below `path` (`append`), or all of `path` anew (`overwrite`)."""
+    folder = f"{path.rstrip('/')}/batch={write.commit.batch:012d}" if mode == "append" else path
+    rows = df.select(*map(col, visible(df)))
+    writer = rows.write.mode("overwrite").format(format)
+    (writer.option("header", "true") if format == "csv" else writer).save(folder)
+    reader = write.spark.read.schema(rows.schema).format(format)
+    count = (reader.option("header", "true") if format == "csv" else reader).load(folder).count()
+    return Written(path, None, count, inserted=count)

@@ -1,0 +1,131 @@
+"""The sink `merge`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse import lake
+from lakehouse.frames import HIDDEN_PREFIX, col, quoted, require_columns
+from lakehouse.registry import Columns, Name, Sql, sink
+from lakehouse.targets import Write, Written, aligned, earlier_write, has_no_match, require_commit, save_rows
+from lakehouse.upserts import DELETES, PRESENT, Batch, different, newer, not_older, one_row_per_key, same_keys, with_present_keys
+
+
+@sink
+def merge(
+    df: DataFrame,
+    write: Write,
+    *,
+    table: Name,
+    keys: Columns,
+    sequence_by: Columns | None = None,
+    update_columns: Columns | None = None,
+    insert_only: bool = False,
+    delete_when: Sql | None = None,
+    when_missing: Literal["keep", "delete"] = "keep",
+) -> Written:
+    """Upserts: a row whose key is there replaces it where it is newer by `sequence_by` (equal: the greater row), others are inserted.
+
+    Without `sequence_by` the last batch wins, and two different rows of one key in a batch are an error that names the
+    keys. `delete_when` deletes the key instead; `when_missing: delete` deletes the keys that the batch does not have.
+    """
+    require_columns(df, [*keys, *(sequence_by or []), *(update_columns or [])])
+    before = lake.snapshot(write.spark, write.layout.table(table))
+    earlier = earlier_write(before, write)
+    if earlier is not None:
+        return replace(_written(table, earlier, int(earlier.note.get("rows_to_sink", 0))), repeated=True)
+    rows, ignored = aligned(df, before, write, table)
+    flagged = rows if delete_when is None else rows.withColumn(DELETES, F.coalesce(F.expr(delete_when), F.lit(False)))
+    batch = one_row_per_key(flagged, keys, sequence_by or [])
+    # how many rows came in is in no metric of the commit: after a crash it is read from the note
+    write = replace(write, commit=replace(write.commit, note={**write.commit.note, "rows_to_sink": batch.count}))
+    if before is None or _only_appends(batch, before, write, deletes=delete_when is not None, missing=when_missing):
+        done = _append(batch, before, write, table)
+    elif batch.keys == 0 and when_missing == "keep":
+        done = None
+    else:
+        matched = [] if insert_only else _matched(flagged, keys, sequence_by or [], update_columns, before.schema.names)
+        done = _merge(batch, before, write, table, keys, matched, when_missing)
+    result = Written(table, None, batch.count, unchanged=batch.count) if done is None else _written(table, done, batch.count)
+    return replace(result, ignored=tuple(ignored))
+
+
+def _only_appends(batch: Batch, before: lake.Snapshot, write: Write, *, deletes: bool, missing: str) -> bool:
+    """True where no file of the target can hold one of the keys."""
+    if deletes or missing == "delete" or not batch.keys or not batch.within():
+        return False
+    return has_no_match(before, write.spark, batch.within())
+
+
+def _append(batch: Batch, before: lake.Snapshot | None, write: Write, table: str) -> lake.CommitInfo:
+    rows = batch.rows.where(~col(DELETES)).drop(DELETES) if DELETES in batch.rows.columns else batch.rows
+    return save_rows(rows, before, write, table, mode="append")
+
+
+def _merge(
+    batch: Batch, before: lake.Snapshot, write: Write, table: str, keys: Sequence[str],
+    matched: Sequence[tuple[str, Mapping[str, str] | None]], when_missing: str,
+) -> lake.CommitInfo | None:  # fmt: skip
+    """One MERGE; None where it found nothing to change, for which Delta commits nothing."""
+    source, condition = batch.rows, same_keys(keys)
+    if when_missing == "delete":
+        source = with_present_keys(batch.rows, write.quarantined(keys), keys)
+    elif batch.within():
+        condition += " AND " + batch.within("target.")
+    lake.merge(
+        source,
+        before.path,
+        write.commit,
+        condition=condition,
+        matched=[(f"{_counts(source)} AND ({when})", values) for when, values in matched],
+        not_matched=_not_matched(source),
+        missing="true" if when_missing == "delete" else None,
+        evolve=write.settings.evolve,
+    )
+    after = lake.snapshot(write.spark, before.path)
+    return None if after is not None and after.version == before.version else require_commit(write, table)
+
+
+def _matched(
+    rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[str], update_columns: Sequence[str] | None, known: Sequence[str]
+) -> list[tuple[str, Mapping[str, str] | None]]:
+    """For keys that are there: delete where asked, update where newer or, without a sequence, different."""
+    there = {name.lower() for name in known}
+    shown = [name for name in rows.columns if not name.startswith(HIDDEN_PREFIX) and name not in keys]
+    updated = [name for name in shown if update_columns is None or name in update_columns]
+    compared = [name for name in updated if name.lower() in there]
+    changed = newer(rows.schema, sequence_by, compared) if sequence_by else different(compared, [n for n in updated if n not in compared])
+    update = {quoted(name): f"source.{quoted(name)}" for name in updated}
+    if DELETES not in rows.columns:
+        return [(changed, update)]
+    return [
+        (f"source.{quoted(DELETES)} AND {not_older(sequence_by)}", None),
+        (f"NOT source.{quoted(DELETES)} AND ({changed})", update),
+    ]
+
+
+def _not_matched(source: DataFrame) -> tuple[str, Mapping[str, str]]:
+    shown = [name for name in source.columns if not name.startswith(HIDDEN_PREFIX)]
+    deletes = f" AND NOT source.{quoted(DELETES)}" if DELETES in source.columns else ""
+    return _counts(source) + deletes, {quoted(name): f"source.{quoted(name)}" for name in shown}
+
+
+def _counts(source: DataFrame) -> str:
+    """False for rows that only say that their key is there."""
+    return f"NOT source.{quoted(PRESENT)}" if PRESENT in source.columns else "true"
+
+
+def _written(table: str, info: lake.CommitInfo, count: int) -> Written:
+    metrics = info.metrics
+    inserted = metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0))
+    updated = metrics.get("numTargetRowsUpdated", 0)
+    deleted = metrics.get("numTargetRowsMatchedDeleted", 0)
+    return Written(
+        table, info.version, count, inserted, updated, deleted, count - inserted - updated - deleted,
+        target_inserted=inserted, target_updated=updated, target_deleted=metrics.get("numTargetRowsDeleted", deleted),
+    )  # fmt: skip

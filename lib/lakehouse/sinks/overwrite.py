@@ -1,0 +1,41 @@
+"""The sink `overwrite`."""
+
+from dataclasses import replace
+from typing import Literal
+
+from pyspark.sql import DataFrame
+
+from lakehouse.lake import CommitInfo, snapshot
+from lakehouse.registry import Name, Sql, sink
+from lakehouse.targets import Write, Written, aligned, earlier_write, save_rows
+
+
+@sink
+def overwrite(
+    df: DataFrame, write: Write, *, table: Name, replace_where: Sql | None = None, partitions: Literal["dynamic"] | None = None
+) -> Written:
+    """Replaces the table, the rows of `replace_where`, or (`partitions: dynamic`) the partitions that the rows fall into."""
+    if replace_where is not None and partitions is not None:
+        raise ValueError("'replace_where' and 'partitions' exclude each other")
+    if partitions is not None and not write.settings.partition_by:
+        raise ValueError("'partitions: dynamic' needs 'partition_by'")
+    before = snapshot(write.spark, write.layout.table(table))
+    earlier = earlier_write(before, write)
+    if earlier is not None:
+        return replace(_written(table, earlier, ()), repeated=True)
+    whole = replace_where is None and partitions is None
+    rows, ignored = aligned(df, before, write, table, replaces=whole and write.settings.evolve)
+    options: dict[str, str] = {}
+    if partitions is not None:
+        options["partitionOverwriteMode"] = "dynamic"
+    elif before is not None and replace_where is not None:
+        options["replaceWhere"] = replace_where
+    elif before is not None and write.settings.evolve and rows.schema.simpleString() != before.schema.simpleString():
+        options["overwriteSchema"] = "true"
+    return _written(table, save_rows(rows, before, write, table, mode="overwrite", options=options), tuple(ignored))
+
+
+def _written(table: str, info: CommitInfo, ignored: tuple[str, ...]) -> Written:
+    rows = info.metrics.get("numOutputRows", 0)
+    gone = info.metrics.get("numDeletedRows", 0)
+    return Written(table, info.version, rows, inserted=rows, target_inserted=rows, target_deleted=gone, ignored=ignored)

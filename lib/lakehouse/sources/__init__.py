@@ -1,0 +1,28 @@
+"""Sources: one file, one function each, that reads the world into a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.types import StructType
+
+from lakehouse.tables import Layout
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a source may know of the run: where things lie, what is pinned, and which columns are known already."""
+
+    layout: Layout
+    root: Path
+    layer: str
+    incremental: bool = False
+    pin: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
+    taken: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    fields: StructType | None = None  # of the contract
+    known: StructType | None = None  # of the target, where the contract is silent
+    rescue: bool = False

@@ -1,0 +1,42 @@
+"""The source `delta`."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.lake import read as read_version
+from lakehouse.registry import Name, source
+from lakehouse.sources import Read
+from lakehouse.tables import resolved
+
+
+@source(incremental="stream")
+def delta(
+    spark: SparkSession,
+    *,
+    table: Name | None = None,
+    path: str | None = None,
+    changes: bool = False,
+    starting_version: int | None = None,
+    max_files_per_trigger: int | None = None,
+    read: Read,
+) -> DataFrame:
+    """A Delta table: in full at one version, or incrementally what was appended since (`changes: true`: its change data feed)."""
+    place = place_of(table, path, read)
+    if not read.incremental:
+        if changes:
+            raise ValueError("'changes' needs read: incremental")
+        return read_version(spark, place, version=read.pin.get("version"))
+    options = {"readChangeFeed": str(changes).lower()}
+    if starting_version is not None:
+        options["startingVersion"] = str(starting_version)
+    if max_files_per_trigger is not None:
+        options["maxFilesPerTrigger"] = str(max_files_per_trigger)
+    return spark.readStream.format("delta").options(**options).load(place)
+
+
+def place_of(table: str | None, path: str | None, read: Read) -> str:
+    """Where the table lies: by name in the lake, or by path."""
+    if (table is None) == (path is None):
+        raise ValueError("needs either 'table' or 'path'")
+    return read.layout.table(table) if table is not None else resolved(str(path), read.root)

@@ -1,0 +1,136 @@
+"""The source `files`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from lakehouse.errors import DataError
+from lakehouse.frames import FILE, UNKNOWN, col, visible
+from lakehouse.registry import source
+from lakehouse.sources import Read
+from lakehouse.storage import FileInfo, list_files
+from lakehouse.tables import is_remote, resolved
+from lakehouse.text_files import as_text, file_name, read_csv, read_json
+
+Format = Literal["csv", "json", "parquet", "avro", "orc", "text"]
+Evolution = Literal["add_new_columns", "rescue", "fail", "none"]
+_ENDINGS: dict[str, Format] = {
+    "csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "ndjson": "json",
+    "parquet": "parquet", "avro": "avro", "orc": "orc", "txt": "text",
+}  # fmt: skip
+Option = str | int | float | bool
+
+
+def pin(
+    read: Read, *, path: str, max_files_per_trigger: int | None = None, on_rewrite: str = "fail", **_: Any
+) -> dict[str, Any] | None:
+    """The files to take next, as listed: all in full, else those that no earlier batch took; None where there are none.
+
+    Raises DataError where the folder does not exist, or a taken file was rewritten and `on_rewrite` is fail.
+    """
+    place = resolved(path, read.root)
+    listed = list_files(place)
+    if not listed and not is_remote(place) and not read.taken and not _folder(place).exists():
+        raise DataError(f"source 'files': there is no {place}")
+    if not read.incremental:
+        return {"files": [[file.path, file.size, file.modified] for file in listed]}
+    rewritten = [file for file in listed if file.path in read.taken and read.taken[file.path] != (file.size, file.modified)]
+    if rewritten and on_rewrite == "fail":
+        names = ", ".join(file.path for file in rewritten[:5])
+        raise DataError(f"source 'files': {len(rewritten)} files were rewritten since they were taken ({names}); "
+                        "give new data a new name, or set on_rewrite: reprocess or ignore")  # fmt: skip
+    new = [file for file in listed if file.path not in read.taken or (on_rewrite == "reprocess" and file in rewritten)]
+    chosen = new[:max_files_per_trigger]
+    return {"files": [[file.path, file.size, file.modified] for file in chosen]} if chosen else None
+
+
+@source(incremental="pin", pin=pin)
+def files(
+    spark: SparkSession,
+    *,
+    path: str,
+    format: Format | None = None,
+    options: dict[str, Option] | None = None,
+    schema_evolution: Evolution | None = None,
+    rescued_data_column: str | None = None,
+    max_files_per_trigger: int | None = None,
+    on_rewrite: Literal["fail", "reprocess", "ignore"] = "fail",
+    read: Read,
+) -> DataFrame:
+    """Files in a folder or under a glob, local or `s3a://`; incrementally, each file once.
+
+    CSV columns are matched by each file's header; text formats give text, which a contract casts. `schema_evolution`
+    says what becomes of columns that the contract, or else the target, does not have yet.
+    """
+    taken = [FileInfo(*file) for file in read.pin["files"]]
+    kind = format or _format_of(taken, path)
+    evolution = schema_evolution or ("none" if read.fields is not None and read.layer != "bronze" else "add_new_columns")
+    known = as_text(read.fields) if read.fields is not None else read.known
+    closed = known is not None and (evolution != "add_new_columns" or read.fields is not None)
+    chosen = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in (options or {}).items()}
+    paths, base = [file.path for file in taken], _base(resolved(path, read.root), taken)
+    if not paths:
+        return spark.createDataFrame([], read.fields or "value string").withColumn(FILE, F.lit(None).cast("string"))
+    if kind == "csv":
+        rows = read_csv(spark, paths, base, chosen)
+    elif kind == "json":
+        rows = read_json(spark, paths, base, chosen, known, closed=closed and evolution != "fail")
+    else:
+        rows = _read_typed(spark, kind, paths, base, chosen)
+    return _evolved(rows, known, evolution, read) if closed else rows
+
+
+def _read_typed(spark: SparkSession, kind: str, paths: list[str], base: Mapping[str, str], options: Mapping[str, str]) -> DataFrame:
+    merge = {"mergeSchema": "true"} if kind in ("parquet", "orc") and len(paths) > 1 else {}
+    return spark.read.format(kind).options(**{**base, **merge, **options}).load(paths).select("*", file_name())
+
+
+def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, read: Read) -> DataFrame:
+    """The frame with the known columns alone; the others refused, or kept as UNKNOWN where they are rescued."""
+    names = {field.name.lower() for field in known or ()}
+    new = [name for name in visible(rows) if name.lower() not in names]
+    if not new:
+        return rows
+    if evolution == "fail":
+        raise DataError(f"source 'files': new columns {', '.join(new)}; add them to the contract, or set schema_evolution")
+    if not (evolution == "rescue" or read.rescue):
+        return rows  # conform leaves them out and names them
+    entries = F.array(*[F.struct(F.lit(name).alias("key"), col(name).cast("string").alias("value")) for name in new])
+    there = F.map_from_entries(F.filter(entries, lambda entry: entry["value"].isNotNull()))
+    found = F.when(F.size(there) > 0, there)
+    earlier = [col(UNKNOWN)] if UNKNOWN in rows.columns else []
+    return rows.withColumn(UNKNOWN, F.coalesce(*earlier, found)).drop(*new)
+
+
+def _format_of(taken: list[FileInfo], path: str) -> Format:
+    """The format by the files' endings (`.csv.gz` is csv); raises ValueError where they do not say one."""
+    found = set()
+    for name in [file.path for file in taken] or [path]:
+        parts = Path(name).name.lower().split(".")[1:]
+        found.add(next((_ENDINGS[part] for part in reversed(parts) if part in _ENDINGS), None))
+    if len(found) == 1 and None not in found:
+        return next(iter(found))  # type: ignore[return-value]
+    raise ValueError(f"the format of {path} cannot be told by the files' endings; set format: csv, json, parquet, avro, orc or text")
+
+
+def _base(place: str, taken: list[FileInfo]) -> dict[str, str]:
+    """Folders named `key=value` give columns, counted from the source's own folder."""
+    folder = str(_folder(place)) if not is_remote(place) else place
+    literal = folder.split("*")[0].rsplit("/", 1)[0] if "*" in folder else folder
+    if any("=" in file.path.removeprefix(literal) for file in taken):
+        return {"basePath": literal}
+    return {}
+
+
+def _folder(place: str) -> Path:
+    """The part of a place before its first wildcard."""
+    parts = Path(place).parts
+    wild = next((index for index, part in enumerate(parts) if set("*?[") & set(part)), len(parts))
+    return Path(*parts[:wild])
+

@@ -1,0 +1,164 @@
+"""A Delta target: what every table sink does alike before and after its own write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import NullType, StructField, StructType
+
+from lakehouse.errors import ConfigError, SinkError
+from lakehouse.frames import col, visible
+from lakehouse.lake import Commit, CommitInfo, Snapshot, create, find_commit, require_constraints, require_same_types, save, snapshot
+from lakehouse.tables import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The table's own settings, as the YAML gives them beside a sink's options."""
+
+    partition_by: Sequence[str] = ()
+    cluster_by: Sequence[str] = ()
+    table_properties: Mapping[str, str] = field(default_factory=dict)
+    comment: str | None = None
+    evolve: bool = True
+    type_widening: bool = False
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    column_comments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Write:
+    """Whose write this is: its identity, the run's start, and the target's settings."""
+
+    spark: SparkSession
+    layout: Layout
+    commit: Commit
+    settings: Settings
+    now: datetime
+    quarantined: Callable[[Sequence[str]], DataFrame | None] = lambda _: None
+    """The given key columns of this batch's broken rows: such keys are not missing."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one write did. `inserted .. unchanged` split the rows that reached the sink by what each caused; `target_*`
+    are the rows that changed in the table itself. `version` is None where there was nothing to write."""
+
+    target: str
+    version: int | None
+    rows: int
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    target_inserted: int = 0
+    target_updated: int = 0
+    target_deleted: int = 0
+    ignored: tuple[str, ...] = ()
+    repeated: bool = False
+    """An earlier try had got this write in: nothing was read this time."""
+
+
+def table_properties(settings: Settings) -> dict[str, str]:
+    """The properties of a new table: deletion vectors unless the job says otherwise."""
+    properties = {"delta.enableDeletionVectors": "true", **settings.table_properties}
+    if settings.type_widening:
+        properties.setdefault("delta.enableTypeWidening", "true")
+    return properties
+
+
+def aligned(df: DataFrame, before: Snapshot | None, write: Write, table: str, *, replaces: bool = False) -> tuple[DataFrame, list[str]]:
+    """The frame as the table takes it, and the columns left out because the table does not take new ones."""
+    rows = df.select(*map(col, visible(df)))
+    rows = rows.select(*[_storable(rows, name).alias(name, metadata=_comment(rows, name, write)) for name in rows.columns])
+    twice = sorted({name for name in rows.columns if [other.lower() for other in rows.columns].count(name.lower()) > 1})
+    if twice:
+        raise ConfigError(f"{table} would have two columns {', '.join(twice)}")
+    if before is None:
+        return rows, []
+    if not replaces:
+        require_same_types(before.schema, rows.schema, widening=write.settings.type_widening, table=table)
+    if write.settings.evolve:
+        return rows, []
+    known = {column.name.lower() for column in before.schema}
+    ignored = [name for name in rows.columns if name.lower() not in known]
+    return rows.drop(*ignored), ignored
+
+
+def _storable(rows: DataFrame, name: str):  # type: ignore[no-untyped-def]
+    """A column that is NULL in every row has no type of its own; Delta stores it as text."""
+    return col(name).cast("string") if isinstance(rows.schema[name].dataType, NullType) else col(name)
+
+
+def _comment(rows: DataFrame, name: str, write: Write) -> dict[str, str]:
+    metadata = dict(rows.schema[name].metadata or {})
+    if name in write.settings.column_comments:
+        metadata["comment"] = write.settings.column_comments[name]
+    return metadata
+
+
+def save_rows(rows: DataFrame, before: Snapshot | None, write: Write, table: str, *, mode: str, options: Mapping[str, str] | None = None) -> CommitInfo:
+    """Writes the frame in one commit (a table with a comment is made first), and what that commit says."""
+    path, settings = write.layout.table(table), write.settings
+    given = dict(options or {})
+    if before is None:
+        _require_columns(rows.schema, settings)
+        if settings.comment or settings.constraints:
+            create(write.spark, path, rows.schema, comment=settings.comment, properties=table_properties(settings),
+                   partition_by=settings.partition_by, cluster_by=settings.cluster_by)  # fmt: skip
+            require_constraints(write.spark, path, settings.constraints, {})
+        else:
+            given |= table_properties(settings)
+    else:
+        require_constraints(write.spark, path, settings.constraints, before.properties)
+        if settings.evolve and "overwriteSchema" not in given and _new_columns(rows.schema, before.schema):
+            given["mergeSchema"] = "true"
+        if settings.type_widening:
+            given.setdefault("mergeSchema", "true")
+    partition_by = settings.partition_by if before is None else before.partitions
+    cluster_by = settings.cluster_by if before is None and "delta.enableDeletionVectors" in given else ()
+    save(rows, path, write.commit, mode=mode, partition_by=partition_by, cluster_by=cluster_by, options=given)
+    return require_commit(write, table)
+
+
+def require_commit(write: Write, table: str) -> CommitInfo:
+    """The commit that this write made; raises SinkError where the table has none (somebody else removed it)."""
+    path = write.layout.table(table)
+    after = snapshot(write.spark, path)
+    found = find_commit(path, after.version, write.commit) if after else None
+    if found is None:
+        raise SinkError(f"{table}: the write is not in the table's log at {path}; was the table replaced meanwhile?")
+    return found
+
+
+def earlier_write(before: Snapshot | None, write: Write) -> CommitInfo | None:
+    """The commit of this very write, where an earlier try got it in."""
+    if before is None or not before.has(write.commit):
+        return None
+    return find_commit(before.path, before.version, write.commit, depth=before.version + 1)
+
+
+def has_no_match(before: Snapshot, spark: SparkSession, condition: str) -> bool:
+    """True where no file of the table can hold a row of the condition: then a MERGE is a plain append."""
+    target = spark.read.format("delta").option("versionAsOf", before.version).load(before.path)
+    return not target.where(condition).inputFiles()
+
+
+def _new_columns(after: StructType, before: StructType) -> list[StructField]:
+    known = {column.name.lower() for column in before}
+    return [column for column in after if column.name.lower() not in known]
+
+
+def _require_columns(schema: StructType, settings: Settings) -> None:
+    names = {column.name for column in schema}
+    missing = [name for name in (*settings.partition_by, *settings.cluster_by) if name not in names]
+    if missing:
+        raise ConfigError(f"no column {', '.join(missing)} to lay the table out by; it has {', '.join(sorted(names))}")
+

@@ -1,0 +1,1 @@
+"""Transforms: one file, one function each, from a frame to a frame."""

@@ -1,0 +1,16 @@
+"""The transform `trim`."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
+
+from lakehouse.frames import col, require_columns, visible
+from lakehouse.registry import Columns, transform
+
+
+@transform
+def trim(df: DataFrame, *, columns: Columns | None = None) -> DataFrame:
+    """Text without outer white space (tabs and line breaks too); all text columns where none is named."""
+    require_columns(df, columns or [])
+    texts = columns or [name for name in visible(df) if isinstance(df.schema[name].dataType, StringType)]
+    return df.withColumns({name: F.regexp_replace(col(name), r"^\s+|\s+$", "") for name in texts})

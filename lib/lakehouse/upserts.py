@@ -1,0 +1,156 @@
+"""The parts of an upsert: one row per key out of a batch, and the conditions of its MERGE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, DecimalType, IntegralType, StringType, StructType, TimestampType
+
+from lakehouse.errors import DataError
+from lakehouse.frames import HIDDEN_PREFIX, col, payload, quoted
+
+DELETES = f"{HIDDEN_PREFIX}deletes"  # the row deletes its key
+PRESENT = f"{HIDDEN_PREFIX}present"  # the row only says that its key is there
+
+_NEWEST = f"{HIDDEN_PREFIX}newest"
+_ROWS = f"{HIDDEN_PREFIX}rows"
+_CLASH = f"{HIDDEN_PREFIX}clash"
+# Types whose literals are exact; a float's are not (NaN, -0.0).
+_RANGED = (IntegralType, StringType, DateType, TimestampType, DecimalType)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One row per key, materialised; `count` rows came in, the keys lie within `ranges` (SQL literals)."""
+
+    rows: DataFrame
+    count: int
+    keys: int
+    ranges: Mapping[str, tuple[str, str]]
+
+    def within(self, prefix: str = "") -> str:
+        """The keys' ranges as a condition of literals, so that files outside them are not read; '' where there is none."""
+        parts = [
+            f"{prefix}{quoted(name)} >= {low} AND {prefix}{quoted(name)} <= {high}"
+            for name, (low, high) in self.ranges.items()
+        ]
+        return " AND ".join(parts)
+
+
+def one_row_per_key(rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[str]) -> Batch:
+    """Reads the batch once and keeps the newest row per key; of equal sequence the greater payload.
+
+    Raises DataError for NULL keys, and, without a sequence, for keys with different rows: it names up to five.
+    """
+    others = [name for name in rows.columns if name not in keys]
+    order = F.struct(F.lit(0), *map(col, sequence_by), payload(rows, others)) if others else F.struct(F.lit(0))
+    newest = rows.groupBy(*[col(name).alias(_key(index)) for index, name in enumerate(keys)]).agg(
+        F.max_by(F.struct(*map(col, rows.columns)), order).alias(_NEWEST),
+        F.count(F.lit(1)).alias(_ROWS),
+        (F.lit(False) if sequence_by else ~F.max(order).eqNullSafe(F.min(order))).alias(_CLASH),
+    )
+    ranged = [index for index, name in enumerate(keys) if isinstance(rows.schema[name].dataType, _RANGED)]
+    observed = Observation()
+    held = newest.observe(observed, *_metrics(rows.schema, keys, ranged)).localCheckpoint()
+    found = observed.get
+    _require_clean(held, keys, int(found["null_keys"] or 0), int(found["clashes"] or 0))
+    ranges = {keys[index]: (_literal(found[f"min{index}"], rows.schema[keys[index]].dataType),
+                            _literal(found[f"max{index}"], rows.schema[keys[index]].dataType))
+              for index in ranged if found[f"min{index}"] is not None}  # fmt: skip
+    return Batch(held.select(f"{_NEWEST}.*"), int(found["rows"] or 0), int(found["keys"] or 0), ranges)
+
+
+def newer(schema: StructType, sequence_by: Sequence[str], compared: Sequence[str]) -> str:
+    """The source's row is newer than the target's: by sequence, then by payload, so that the order of arrival decides nothing."""
+    ours, theirs = _struct("source", sequence_by), _struct("target", sequence_by)
+    ties = sorted(name for name in compared if name not in sequence_by and "map<" not in schema[name].dataType.simpleString())
+    if not ties:
+        return f"{ours} > {theirs}"
+    return f"{ours} > {theirs} OR ({ours} <=> {theirs} AND {_struct('source', ties)} > {_struct('target', ties)})"
+
+
+def not_older(sequence_by: Sequence[str]) -> str:
+    """The source's row is no older than the target's; without a sequence always so."""
+    return f"{_struct('source', sequence_by)} >= {_struct('target', sequence_by)}" if sequence_by else "true"
+
+
+def different(compared: Sequence[str], new: Sequence[str]) -> str:
+    """One of the compared columns differs, NULLs compared as values; a column new to the target differs where it is set."""
+    parts = [f"NOT (source.{quoted(name)} <=> target.{quoted(name)})" for name in compared]
+    parts += [f"source.{quoted(name)} IS NOT NULL" for name in new]
+    return " OR ".join(parts) or "false"
+
+
+def same_keys(keys: Sequence[str]) -> str:
+    """The condition of the join; keys are never NULL."""
+    return " AND ".join(f"target.{quoted(key)} = source.{quoted(key)}" for key in keys)
+
+
+def with_present_keys(changes: DataFrame, broken: DataFrame | None, keys: Sequence[str]) -> DataFrame:
+    """The changes, and a row per key that only a broken row has: such a key is there and unchanged.
+
+    Raises DataError where a broken row's key cannot be read: which keys are missing cannot be told then.
+    """
+    flagged = changes.withColumn(PRESENT, F.lit(False))
+    if broken is None:
+        return flagged
+    present = broken.distinct().localCheckpoint()
+    if not present.where(" OR ".join(f"{quoted(key)} IS NULL" for key in keys)).isEmpty():
+        raise DataError(f"a broken row has no readable key ({', '.join(keys)}): missing keys cannot be told, nothing is deleted")
+    others = present.join(changes.select(*map(col, keys)), on=list(keys), how="left_anti").withColumn(PRESENT, F.lit(True))
+    return flagged.unionByName(others, allowMissingColumns=True)
+
+
+def _key(index: int) -> str:
+    return f"{HIDDEN_PREFIX}key{index}"
+
+
+def _metrics(schema: StructType, keys: Sequence[str], ranged: Sequence[int]) -> list[Column]:
+    null_key = F.lit(False)
+    for index, _ in enumerate(keys):
+        null_key = null_key | col(_key(index)).isNull()
+    metrics = [
+        F.sum(_ROWS).alias("rows"),
+        F.count(F.lit(1)).alias("keys"),
+        F.count_if(_CLASH).alias("clashes"),
+        F.sum(F.when(null_key, col(_ROWS))).alias("null_keys"),
+    ]
+    for index in ranged:
+        value = col(_key(index))
+        if isinstance(schema[keys[index]].dataType, TimestampType):
+            value = F.unix_micros(value)  # Python would read a timestamp in its own time zone
+        metrics += [F.min(value).alias(f"min{index}"), F.max(value).alias(f"max{index}")]
+    return metrics
+
+
+def _require_clean(held: DataFrame, keys: Sequence[str], null_keys: int, clashes: int) -> None:
+    if null_keys:
+        raise DataError(f"{null_keys} rows have NULL in the key ({', '.join(keys)}): add the rule not_null for it, or mend the source")
+    if clashes:
+        columns = [_key(index) for index, _ in enumerate(keys)]
+        examples = held.where(_CLASH).select(*columns).orderBy(*columns).limit(5).collect()
+        named = "; ".join(", ".join(f"{key}={value}" for key, value in zip(keys, row, strict=True)) for row in examples)
+        raise DataError(
+            f"{clashes} keys have different rows in one batch ({named}): name what orders them in sequence_by, or use keep_latest"
+        )
+
+
+def _literal(value: Any, kind: Any) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, Decimal):
+        return f"CAST('{value}' AS {kind.simpleString()})"
+    if isinstance(kind, TimestampType):
+        return f"timestamp_micros({value})"
+    if isinstance(kind, DateType):
+        return f"DATE '{value}'"
+    return f"CAST({value} AS {kind.simpleString()})"
+
+
+def _struct(side: str, names: Sequence[str]) -> str:
+    return "struct(" + ", ".join(f"{side}.{quoted(name)}" for name in names) + ")"

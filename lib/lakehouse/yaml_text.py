@@ -1,0 +1,116 @@
+"""YAML as text: values by the 1.2 core schema, each with the line it stands on; duplicates, tags and bombs refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import yaml
+
+from lakehouse.errors import ConfigError, Problem
+
+Path = tuple[str | int, ...]
+Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+
+_MAX_DEPTH = 40
+_MAX_NODES = 50_000
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"(?P<sign>[-+]?)\.(?P<word>inf|Inf|INF|nan|NaN|NAN)")
+_WORDS: dict[str, Value] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+@dataclass
+class Document:
+    """A YAML file's value, and the line (from 1) of each key and item by its path."""
+
+    file: str
+    value: Value = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    nodes: int = 0
+
+    def refuse(self, line: int, message: str) -> None:
+        """Notes a problem at a line."""
+        self.problems.append(Problem(self.file, line, message))
+
+
+def scalar(text: str) -> Value:
+    """What a plain scalar means in YAML 1.2's core schema: `no`, `on` and dates are strings."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    special = _SPECIAL.fullmatch(text)
+    return float(special["sign"] + special["word"]) if special else text
+
+
+def parse(text: str, file: str) -> Document:
+    """The one document of `text`; raises ConfigError with every problem found."""
+    document = Document(file)
+    try:
+        _require_harmless(text, document)
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        raise ConfigError(Problem(file, line, f"not YAML: {error.problem or error.context}")) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(Problem(file, 0, f"not YAML: {str(error).splitlines()[0]}")) from error
+    if node is not None:
+        document.value = _value(node, (), document)
+    if document.problems:
+        raise ConfigError(document.problems)
+    return document
+
+
+def _require_harmless(text: str, document: Document) -> None:
+    """Walks the events, which needs no recursion: refuses tags and deep nesting before anything is built."""
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        line = event.start_mark.line + 1
+        if getattr(event, "tag", None) is not None:
+            raise ConfigError(Problem(document.file, line, f"YAML tags are not allowed: {event.tag}"))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise ConfigError(Problem(document.file, line, f"nested deeper than {_MAX_DEPTH} levels"))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _value(node: yaml.Node, path: Path, document: Document) -> Value:
+    document.nodes += 1
+    if document.nodes > _MAX_NODES:
+        raise ConfigError(Problem(document.file, 0, f"more than {_MAX_NODES} values (aliases counted as often as used)"))
+    document.lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, document)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*path, index), document) for index, item in enumerate(node.value)]
+    return node.value if node.style else scalar(node.value)
+
+
+def _mapping(node: yaml.MappingNode, path: Path, document: Document) -> dict[str, Value]:
+    mapping: dict[str, Value] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            document.refuse(line, "a key must be a word")
+            continue
+        key = key_node.value
+        if key in mapping:
+            document.refuse(line, f"'{key}' is here twice; the first is on line {document.lines[(*path, key)]}")
+            continue
+        document.lines[(*path, key)] = line
+        mapping[key] = _value(value_node, (*path, key), document)
+    return mapping
