@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
 import numpy as np
+import pyarrow as pa
 
 from lakehouse.sample_data.draws import Ints, below, key_of
 from lakehouse.sample_data.shop import FIRST_DATE, Shop, business_date
@@ -37,6 +38,11 @@ def running(day: int) -> Ints:
     """The places in IDS of the campaigns that run on a day."""
     today = business_date(day)
     return np.array([place for place in range(COUNT) if _dates(place)[0] <= today <= _dates(place)[1]], np.int64)
+
+
+def campaign_ids(places: Ints) -> pa.Array:
+    """The id for each place in IDS; NULL for -1."""
+    return chosen([*IDS, None], np.where(places < 0, COUNT, places))
 
 
 def _dates(place: int) -> tuple[date, date]:

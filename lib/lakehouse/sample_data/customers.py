@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.sample_data.draws import Ints, below, key_of, shuffled
 from lakehouse.sample_data.people import (
+    INSERT,
     PHONE_CHANGES,
     SEGMENT_CHANGES,
     Changes,
@@ -21,7 +23,6 @@ from lakehouse.sample_data.people import (
 from lakehouse.sample_data.shop import Shop, business_date
 from lakehouse.sample_data.spoil import (
     CLEAN,
-    FAR_FUTURE,
     Codes,
     Spoil,
     broken_csv,
@@ -94,9 +95,16 @@ def _arrived(shop: Shop, day: int) -> tuple[Changes, Codes]:
 
 
 def _changes(shop: Shop, day: int) -> tuple[Changes, Codes]:
+    """A day's changes and each one's kind of dirt. An insert is late only where nothing else can be: orders wait for it."""
     of_day = changes(shop, day, _CHUNK)
-    index = np.arange(len(of_day.op), dtype=np.int64)
-    return of_day, codes(FEED, key_of(shop.seed, FEED, "dirt", day), index, max(len(index), 1))
+    size = len(of_day.op)
+    kinds = codes(FEED, key_of(shop.seed, FEED, "dirt", day), np.arange(size, dtype=np.int64), max(size, 1))
+    late = kinds == code_of(FEED, "late")
+    waited_for = np.flatnonzero(late & (of_day.op == INSERT))
+    others = np.flatnonzero(~late & (of_day.op != INSERT))[: len(waited_for)]
+    waited_for = waited_for[: len(others)]
+    kinds[waited_for], kinds[others] = kinds[others], kinds[waited_for]
+    return of_day, kinds
 
 
 def _columns(shop: Shop, lines: Changes) -> Columns:
@@ -124,7 +132,7 @@ def _mail(names: tuple[str, ...]) -> list[str]:
     return [name.lower().translate(_MAIL_NAMES) for name in names]
 
 
-def _phones(shop: Shop, ids: Ints, moment: Ints) -> object:
+def _phones(shop: Shop, ids: Ints, moment: Ints) -> pa.Array:
     """A tenth is empty."""
     number = of_epoch(shop, "phone", ids, epoch(shop, PHONE_CHANGES, ids, moment), 10_000_000)
-    return pc.if_else(number % 10 == 0, None, joined("+1-555-", padded_text(number, 7)))
+    return pc.if_else(pa.array(number % 10 == 0), pa.scalar(None, pa.string()), joined("+1-555-", padded_text(number, 7)))

@@ -39,9 +39,10 @@ def below(key: int, index: Ints, limit: int | Ints) -> Ints:
     return (uniform(key, index) * limit).astype(np.int64)
 
 
-def happens(key: int, index: Ints, share: float) -> Mask:
+def happens(key: int, index: Ints, share: float | NDArray[np.float64]) -> Mask:
     """True for about `share` of the indexes."""
-    return uniform(key, index) < share
+    chosen: Mask = uniform(key, index) < share
+    return chosen
 
 
 def ranks(key: int, index: Ints, size: int) -> Ints:

@@ -56,13 +56,15 @@ def registered_at(shop: Shop, ids: Ints) -> Ints:
     """When each customer registered, in seconds since 1970: up to two years before the first load, later minutes before."""
     inserted = inserted_at(shop, ids) // MICROS
     ahead = np.where(ids <= first_customers(shop), 730 * DAY, 600)
-    return inserted - 1 - below(key_of(shop.seed, "registered"), ids, ahead)
+    before: Ints = inserted - 1 - below(key_of(shop.seed, "registered"), ids, ahead)
+    return before
 
 
 def epoch(shop: Shop, clock: Clock, ids: Ints, moment: Ints) -> Ints:
     """How often what the clock stands for has changed by then."""
     first, period = _rhythm(shop, clock, ids)
-    return np.maximum((moment - first) // period + 1, 0)
+    ticks: Ints = np.maximum((moment - first) // period + 1, 0)
+    return ticks
 
 
 def _rhythm(shop: Shop, clock: Clock, ids: Ints) -> tuple[Ints, Ints]:
@@ -131,7 +133,8 @@ def _changes_of(shop: Shop, day: int, ids: Ints) -> Changes:
 def _update(shop: Shop, clock: Clock, ids: Ints, start: int) -> Ints:
     """The clock's first change at or after `start`; there is never more than one a day."""
     first, period = _rhythm(shop, clock, ids)
-    return first + period * np.maximum(-((first - start) // period), 0)
+    upcoming: Ints = first + period * np.maximum(-((first - start) // period), 0)
+    return upcoming
 
 
 def _together(parts: list[Changes]) -> Changes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lakehouse.sample_data.dirt import dirt_of, dirty_lines
 from lakehouse.sample_data.draws import Ints, Mask, ranks
-from lakehouse.sample_data.text import Columns, appended, csv_lines, joined
+from lakehouse.sample_data.text import Columns, appended, csv_lines, joined, timestamps
 
 Codes = NDArray[np.int8]
 """A line's kind of dirt: its place in `dirt_of(feed)`, or CLEAN."""
@@ -45,11 +45,7 @@ def code_of(feed: str, kind: str) -> int:
 
 def codes_where(feed: str, *, added: bool | None = None, refused: bool | None = None) -> list[int]:
     """The codes of the kinds that are of this sort."""
-    return [
-        code
-        for code, dirt in enumerate(dirt_of(feed))
-        if added in (None, dirt.added) and refused in (None, dirt.refused)
-    ]
+    return [code for code, dirt in enumerate(dirt_of(feed)) if added in (None, dirt.added) and refused in (None, dirt.refused)]
 
 
 def spoiled(feed: str, columns: Columns, kinds: Codes, spoils: Mapping[str, Mapping[str, Spoil]]) -> tuple[Columns, Codes]:
@@ -78,7 +74,8 @@ def broken_csv(feed: str, columns: Columns, kinds: Codes) -> pa.Array:
 
 def broken_json(feed: str, lines: pa.Array, kinds: Codes) -> pa.Array:
     """The JSON lines, those of kind `broken_line` cut off in the middle."""
-    return _replaced(lines, kinds == code_of(feed, "broken_line"), lambda whole: pc.utf8_slice_codeunits(whole, 0, _KEPT_CHARACTERS))
+    broken = kinds == code_of(feed, "broken_line")
+    return _replaced(lines, broken, lambda whole: pc.utf8_slice_codeunits(whole, 0, _KEPT_CHARACTERS))
 
 
 def _replaced(column: pa.Array, mask: Mask, spoil: Spoil) -> pa.Array:
@@ -124,11 +121,16 @@ def european(clean: pa.Array) -> pa.Array:
     return pc.utf8_rtrim_whitespace(joined(date, " ", cut(11, 16)))
 
 
+def shifted(seconds: int) -> Spoil:
+    """A time in text so many seconds later."""
+    return lambda clean: timestamps(clean.cast(pa.timestamp("s", "UTC")).cast(pa.int64()).to_numpy() + seconds)
+
+
 def of_no_order(clean: pa.Array) -> pa.Array:
     """An order's or payment's id with a date on which nothing was ever sold."""
     return pc.binary_replace_slice(clean, 1, 9, NO_ORDER_DATE)
 
 
-def more_money(clean: pa.Array) -> pa.Array:
-    """`12.50` as `112.50`."""
+def more(clean: pa.Array) -> pa.Array:
+    """A number in text with a 1 before it: 2.50 becomes 12.50."""
     return joined("1", clean)

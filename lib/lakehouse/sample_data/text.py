@@ -51,7 +51,7 @@ def _iso(times: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(pc.binary_replace_slice(spaced, 10, 11, "T"), "Z", "")
 
 
-def chosen(words: Sequence[str], index: Ints) -> pa.Array:
+def chosen(words: Sequence[str | None], index: Ints) -> pa.Array:
     """`words[i]` for each i."""
     return pa.array(words, pa.string()).take(pa.array(index))
 

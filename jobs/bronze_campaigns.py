@@ -1,0 +1,6 @@
+"""Bronze campaigns: every daily list of campaigns as it came."""
+
+from lakehouse import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(__file__))

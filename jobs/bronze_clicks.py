@@ -1,0 +1,6 @@
+"""Bronze clicks: every click on an ad as it came."""
+
+from lakehouse import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(__file__))

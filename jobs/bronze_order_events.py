@@ -1,0 +1,6 @@
+"""Bronze order events: every event of an order as it came."""
+
+from lakehouse import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(__file__))

@@ -1,0 +1,6 @@
+"""Gold fct orders: one row per order, with its customer, campaign and lines."""
+
+from lakehouse import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(__file__))
