@@ -301,7 +301,7 @@ def _settings(plan: Plan, sink: SinkStep) -> Settings:
     comments = {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
     evolve = (given.schema_evolution or default) == "add_new_columns" or plan.source.name in ("sql", "rows")
     return Settings(
-        given.partition_by, given.cluster_by, given.table_properties, given.comment or plan.job.config.description, evolve,
+        given.partition_by, given.cluster_by, given.table_properties, given.comment, evolve,
         given.type_widening, given.constraints, comments,
     )  # fmt: skip
 

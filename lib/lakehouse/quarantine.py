@@ -23,7 +23,7 @@ def write(broken: DataFrame, spark: SparkSession, plan: Plan, commit: lake.Commi
     that is repeated after a crash gives the same ids."""
     table = plan.quarantine
     before = lake.snapshot(spark, plan.layout.table(table))
-    target = Write(spark, plan.layout, commit, Settings(comment=f"Broken rows of {plan.name}, one row each."), now)
+    target = Write(spark, plan.layout, commit, Settings(), now)
     info = earlier_write(before, target)
     if info is None:
         info = save_rows(_rows(broken, plan.name, commit.batch, run_id, now), before, target, table, mode="append")

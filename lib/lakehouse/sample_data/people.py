@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lakehouse.sample_data.draws import Ints, Mask, below, happens, key_of
+from lakehouse.sample_data.draws import Ints, Mask, below, happens, key_of, uniform
 from lakehouse.sample_data.shop import DAY, MICROS, Shop, customers_until, first_customers, midnight, new_customers
 from lakehouse.sample_data.words import CITIES
 
@@ -85,9 +85,10 @@ def city_at(shop: Shop, ids: Ints, moment: Ints) -> Ints:
 
 
 def absence(shop: Shop, ids: Ints) -> tuple[Ints, Ints]:
-    """When each customer is deleted and when inserted again; NEVER for those who are not."""
-    gone = inserted_at(shop, ids) + 2 * HOUR + below(key_of(shop.seed, "left"), ids, 40 * 24 * HOUR)
-    back = gone + HOUR // 2 + below(key_of(shop.seed, "back"), ids, 5 * 24 * HOUR)
+    """When each customer is deleted, sooner rather than later, and when inserted again; NEVER for those who are not."""
+    stayed = uniform(key_of(shop.seed, "left"), ids) ** 2 * 60 * 24 * HOUR
+    gone = inserted_at(shop, ids) + 2 * HOUR + stayed.astype(np.int64)
+    back = gone + HOUR // 2 + below(key_of(shop.seed, "back"), ids, 3 * 24 * HOUR)
     leaves = happens(key_of(shop.seed, "leaves"), ids, _LEAVING)
     returns = leaves & happens(key_of(shop.seed, "returns"), ids, _RETURNING)
     return np.where(leaves, gone, NEVER), np.where(returns, back, NEVER)
