@@ -42,7 +42,10 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
     write_shop(tmp_path / "here", days=1, scale=0.02)
-    code = "import sys, pathlib; from lakehouse.sample_data import write_shop; write_shop(pathlib.Path(sys.argv[1]), days=1, scale=0.02)"
+    code = (
+        "import sys, pathlib; from lakehouse.sample_data import write_shop;"
+        "write_shop(pathlib.Path(sys.argv[1]), days=1, scale=0.02)"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "there")], check=True)
     assert digests(tmp_path / "here") == digests(tmp_path / "there")
 
@@ -80,7 +83,7 @@ def test_a_damaged_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path
 
 
 def test_a_write_that_fails_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Path, target: Path) -> Path:
+    def fail(_self: Path, _target: Path) -> Path:
         raise OSError("disk gone")
 
     monkeypatch.setattr(Path, "replace", fail)

@@ -18,7 +18,20 @@ from pyspark.sql.types import StructType
 from lakehouse import lake, quarantine
 from lakehouse.conform import Shape, conform, ignored_columns, with_evidence
 from lakehouse.errors import ConfigError, DataError, LakehouseError, Problem
-from lakehouse.frames import BRONZE_COLUMNS, EXTRA, FATE, KAFKA_COLUMNS, ORIGIN, REASON_TYPE, REASONS, ROW, attempt, col, require_columns, visible
+from lakehouse.frames import (
+    BRONZE_COLUMNS,
+    EXTRA,
+    FATE,
+    KAFKA_COLUMNS,
+    ORIGIN,
+    REASON_TYPE,
+    REASONS,
+    ROW,
+    attempt,
+    col,
+    require_columns,
+    visible,
+)
 from lakehouse.plan import Plan, SinkStep, Step
 from lakehouse.quality import QUARANTINED, WARNED, Check, counters, with_fate, with_reasons
 from lakehouse.sql_text import mentions
@@ -46,12 +59,16 @@ class Batch:
     def tables(self) -> dict[str, DataFrame]:
         """The job's inputs at their pinned versions, by name."""
         layout = self.plan.layout
-        return {name: lake.read(self.spark, layout.table(name), version=version) for name, version in self.versions.items()}
+        return {
+            name: lake.read(self.spark, layout.table(name), version=version) for name, version in self.versions.items()
+        }
 
     def commit(self, step: str, **note: Any) -> lake.Commit:
         """The identity of one of this batch's writes."""
         known = {"run_id": self.run_id, "job": self.plan.name, "batch": self.number, "config": self.plan.fingerprint}
-        return lake.Commit(f"{self.plan.name}/{step}/{self.checkpoint}", self.number, {**known, "input": self.input, **note})
+        return lake.Commit(
+            f"{self.plan.name}/{step}/{self.checkpoint}", self.number, {**known, "input": self.input, **note}
+        )
 
 
 @dataclass(frozen=True)
@@ -108,8 +125,13 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     counts = (one.counts() if was_read else None) or counted or _count(batch, raw)
     broken = None
     if counts["rows_quarantined"]:
-        broken = quarantine.write(_broken(batch, raw, counts), batch.spark, batch.plan, batch.commit("quarantine"), batch.run_id, batch.now)
-    totals = {f"rows_{what}": sum(getattr(item, what) for item in written) for what in ("inserted", "updated", "deleted", "unchanged")}
+        broken = quarantine.write(
+            _broken(batch, raw, counts), batch.spark, batch.plan, batch.commit("quarantine"), batch.run_id, batch.now
+        )
+    totals = {
+        f"rows_{what}": sum(getattr(item, what) for item in written)
+        for what in ("inserted", "updated", "deleted", "unchanged")
+    }
     totals["rows_to_sink"] = sum(item.rows for item in written)
     ignored = (*ignored_columns(raw, _shape(batch)), *(name for item in written for name in item.ignored))
     return Outcome({**counts, **totals}, tuple(written), broken, tuple(dict.fromkeys(ignored)))
@@ -189,7 +211,9 @@ def _checks(batch: Batch) -> list[tuple[Step, Check]]:
             holds = rule.step.call(now=batch.now)
         options = ", ".join(f"{name}: {value}" for name, value in rule.step.given.items() if name != "column")
         said = f"{rule.step.name} does not hold" + (f" ({options})" if options else "")
-        settings = type(rule.settings).model_validate(rule.settings.model_dump(exclude_unset=True), context={"now": batch.now})
+        settings = type(rule.settings).model_validate(
+            rule.settings.model_dump(exclude_unset=True), context={"now": batch.now}
+        )
         check = Check(rule.name, rule.step.option("column"), said, settings.on_fail, holds, settings.where,
                       total=bool(rule.step.entry.traits.get("total")))  # fmt: skip
         found.append((rule.step, check))
@@ -200,7 +224,9 @@ def _shape(batch: Batch) -> Shape:
     plan = batch.plan
     fields = contract_fields(plan)
     named = {name for name in (*BRONZE_COLUMNS, *KAFKA_COLUMNS) if _is_named(plan, name)}
-    rescue = plan.source.option("rescued_data_column") or ("_rescued_data" if plan.job.config.layer == "bronze" else None)
+    rescue = plan.source.option("rescued_data_column") or (
+        "_rescued_data" if plan.job.config.layer == "bronze" else None
+    )
     return Shape(fields, plan.job.config.layer == "bronze", rescue, frozenset(named), batch.run_id, batch.now)
 
 
@@ -211,18 +237,30 @@ def contract_fields(plan: Plan) -> StructType | None:
         return None
     if plan.contract is None:
         with explained(plan, None):
-            return StructType.fromDDL(config.schema_ or "")
+            return _fields(config.schema_ or "")
     for field_ in plan.contract.fields:
         try:
-            found.add(field_.name, StructType.fromDDL(f"x {field_.type}")["x"].dataType)
+            found.add(field_.name, _fields(f"x {field_.type}")[0].dataType)
         except Exception as error:
-            raise ConfigError(f"contract {plan.contract.name}: field '{field_.name}' has no Spark type '{field_.type}'") from error
+            raise ConfigError(
+                f"contract {plan.contract.name}: field '{field_.name}' has no Spark type '{field_.type}'"
+            ) from error
+    return found
+
+
+def _fields(ddl: str) -> StructType:
+    found = StructType.fromDDL(ddl)
+    if not isinstance(found, StructType):
+        raise ValueError(f"'{ddl}' is no list of columns")
     return found
 
 
 def _is_named(plan: Plan, column: str) -> bool:
     """A transform names the column, or a rule does."""
-    return any(column in str(step.given) and _mentioned(step.given, column) for step in (*plan.transforms, *(rule.step for rule in plan.rules)))
+    return any(
+        column in str(step.given) and _mentioned(step.given, column)
+        for step in (*plan.transforms, *(rule.step for rule in plan.rules))
+    )
 
 
 def _mentioned(value: Any, column: str) -> bool:
@@ -240,7 +278,9 @@ def _without_bronze_columns(plan: Plan, rows: DataFrame) -> DataFrame:
     asked = {field_.name for field_ in plan.contract.fields} if plan.contract else set()
     if plan.source.option("rescued_data_column"):
         asked.add(plan.source.option("rescued_data_column"))
-    by_transform = {name for step in plan.transforms for name in BRONZE_COLUMNS + KAFKA_COLUMNS if _mentioned(step.given, name)}
+    by_transform = {
+        name for step in plan.transforms for name in BRONZE_COLUMNS + KAFKA_COLUMNS if _mentioned(step.given, name)
+    }
     return rows.drop(*[name for name in BRONZE_COLUMNS + KAFKA_COLUMNS if name not in asked | by_transform])
 
 
@@ -271,7 +311,9 @@ def _fits(batch: Batch, rows: DataFrame, sink: SinkStep) -> Column:
 
 
 def _condition(sink: SinkStep) -> Column:
-    return F.lit(True) if sink.where is None else F.coalesce(attempt(F.expr(sink.where)).getField("value"), F.lit(False))
+    return (
+        F.lit(True) if sink.where is None else F.coalesce(attempt(F.expr(sink.where)).getField("value"), F.lit(False))
+    )
 
 
 def _write(batch: Batch, raw: DataFrame, one: _Pass, sink: SinkStep, counted: Mapping[str, int] | None) -> Written:
@@ -292,13 +334,17 @@ def _write(batch: Batch, raw: DataFrame, one: _Pass, sink: SinkStep, counted: Ma
 def _options(sink: SinkStep, batch: Batch) -> dict[str, Any]:
     from lakehouse.registry import call_options
 
-    return call_options(sink.step.entry, sink.step.entry.options.model_validate(sink.step.given, context={"now": batch.now}))
+    return call_options(
+        sink.step.entry, sink.step.entry.options.model_validate(sink.step.given, context={"now": batch.now})
+    )
 
 
 def _settings(plan: Plan, sink: SinkStep) -> Settings:
     given = sink.settings
     default = "add_new_columns" if plan.job.config.layer == "bronze" or plan.contract is None else "none"
-    comments = {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
+    comments = (
+        {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
+    )
     evolve = (given.schema_evolution or default) == "add_new_columns" or plan.source.name in ("sql", "rows")
     return Settings(
         given.partition_by, given.cluster_by, given.table_properties, given.comment, evolve,
@@ -350,7 +396,10 @@ def _count(batch: Batch, raw: DataFrame) -> dict[str, int]:
 
 
 def _balanced(found: Mapping[str, int], extras_quarantined: int, extras_dropped: int) -> dict[str, int]:
-    counts = {name: int(found.get(name) or 0) for name in ("rows_read", "rows_dropped", "rows_quarantined", "rows_failed", "rows_warned")}
+    counts = {
+        name: int(found.get(name) or 0)
+        for name in ("rows_read", "rows_dropped", "rows_quarantined", "rows_failed", "rows_warned")
+    }
     counts["rows_quarantined"] += extras_quarantined
     counts["rows_dropped"] += extras_dropped
     counts["rows_valid"] = counts["rows_read"] - counts["rows_quarantined"] - counts["rows_dropped"]
@@ -378,7 +427,10 @@ def _require_gate(batch: Batch, raw: DataFrame, counts: dict[str, int]) -> None:
     if counts["rows_quarantined"]:
         commit = batch.commit(f"evidence/{batch.run_id}")
         broken = quarantine.write(_broken(batch, raw, counts), batch.spark, batch.plan, commit, batch.run_id, batch.now)
-    raise Refused(f"{reason}; nothing was written to the target, the broken rows are in {batch.plan.quarantine}", Outcome(counts, (), broken))
+    raise Refused(
+        f"{reason}; nothing was written to the target, the broken rows are in {batch.plan.quarantine}",
+        Outcome(counts, (), broken),
+    )
 
 
 def _refusal(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> str | None:
@@ -394,14 +446,22 @@ def _refusal(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> str | N
     if gate.min_rows is not None and read < gate.min_rows and not (read == 0 and config.allow_empty):
         return f"the input has {read} rows, quality_gate asks for {gate.min_rows}"
     if gate.max_quarantined is not None and read and broken / read > gate.max_quarantined:
-        return f"{broken} of {read} rows ({broken / read:.1%}) are broken, quality_gate allows {gate.max_quarantined:.1%}"
+        return (
+            f"{broken} of {read} rows ({broken / read:.1%}) are broken, quality_gate allows {gate.max_quarantined:.1%}"
+        )
     return None
 
 
 def _named_failures(batch: Batch, raw: DataFrame) -> str:
     checks = [item for _, item in _checks(batch)]
     failed = _checked(batch, raw).where(col(FATE) > QUARANTINED)
-    by_rule = with_reasons(failed, checks).select(F.explode(REASONS).alias("reason")).groupBy("reason.rule").count().orderBy("rule")
+    by_rule = (
+        with_reasons(failed, checks)
+        .select(F.explode(REASONS).alias("reason"))
+        .groupBy("reason.rule")
+        .count()
+        .orderBy("rule")
+    )
     return ", ".join(f"{row['rule']} ({row['count']})" for row in by_rule.collect())
 
 
@@ -430,7 +490,11 @@ def _extras(batch: Batch, checked: DataFrame) -> list[tuple[Step, DataFrame]]:
 
 
 def _extra_reasons(step: Step, extras: DataFrame) -> DataFrame:
-    reason = F.array(F.struct(F.lit(step.name).alias("rule"), F.lit(None).cast("string").alias("column"), col(EXTRA).alias("message")))
+    reason = F.array(
+        F.struct(
+            F.lit(step.name).alias("rule"), F.lit(None).cast("string").alias("column"), col(EXTRA).alias("message")
+        )
+    )
     row = col(ROW) if ROW in extras.columns else F.to_json(F.struct(*map(col, visible(extras.drop(EXTRA)))))
     origin = col(ORIGIN) if ORIGIN in extras.columns else F.lit(None).cast("string")
     return extras.select(row.alias(ROW), origin.alias(ORIGIN), reason.cast(REASON_TYPE).alias(REASONS))
@@ -443,5 +507,7 @@ def _broken_keys(batch: Batch, raw: DataFrame, keys: Sequence[str]) -> DataFrame
     for part in parts:
         unknown = [key for key in keys if key not in part.columns]
         if unknown:
-            raise DataError(f"broken rows have no {', '.join(unknown)} yet where they are taken out: missing keys cannot be told")
+            raise DataError(
+                f"broken rows have no {', '.join(unknown)} yet where they are taken out: missing keys cannot be told"
+            )
     return reduce(DataFrame.union, [part.select(*map(col, keys)) for part in parts])

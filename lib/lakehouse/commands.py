@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lakehouse import api, graph, reports, runs, session
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, Problem
 from lakehouse.lease import held
 from lakehouse.plan import Plan, conf_folder, find_job, job_files, plan_job
 from lakehouse.storage import require_reachable
@@ -41,11 +41,16 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
     if not (options.jobs or options.select or options.all):
         raise ConfigError("name a job, or --select some, or --all; `lakehouse list` shows them")
     everything = _planned(job_files(conf_folder(here)), options.env)
-    return everything if options.all and not options.select else graph.selected(everything, [*options.jobs, *options.select])
+    return (
+        everything
+        if options.all and not options.select
+        else graph.selected(everything, [*options.jobs, *options.select])
+    )
 
 
 def _planned(files: Sequence[Path], env: str | None) -> list[Plan]:
-    plans, problems = [], []
+    plans: list[Plan] = []
+    problems: list[Problem] = []
     for file in files:
         try:
             plans.append(plan_job(file, lake=api.lake_root(file), env=env))
@@ -70,7 +75,9 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
 
             def run_one(plan: Plan) -> runs.RunRecord:
                 progress.started(plan.name)
-                return run_plan(plan, spark, full_refresh=full_refresh, watch=lambda text: progress.update(plan.name, text))
+                return run_plan(
+                    plan, spark, full_refresh=full_refresh, watch=lambda text: progress.update(plan.name, text)
+                )
 
             results = graph.run_all(plans, run_one, side_by_side, progress.ended)
     for result in results:
@@ -86,7 +93,9 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
 
 def _record_skip(plan: Plan, result: graph.Result) -> None:
     now = runs.now()
-    skipped = runs.RunRecord(runs.new_run_id(now), plan.name, plan.fingerprint, now, now, "skipped", f"{result.skipped_for} failed")
+    skipped = runs.RunRecord(
+        runs.new_run_id(now), plan.name, plan.fingerprint, now, now, "skipped", f"{result.skipped_for} failed"
+    )
     runs.append(plan.layout, skipped)
 
 
@@ -136,7 +145,12 @@ def show_quarantine(options: argparse.Namespace) -> int:
     if options.action == "show":
         if not options.name:
             raise ConfigError("quarantine show needs a row's id; `lakehouse quarantine list` shows them")
-        found = [row for table in quarantine.tables(layout) for row in quarantine.rows(layout, table) if row["id"].startswith(options.name)]
+        found = [
+            row
+            for table in quarantine.tables(layout)
+            for row in quarantine.rows(layout, table)
+            if row["id"].startswith(options.name)
+        ]
         if not found:
             raise ConfigError(f"no broken row's id begins with '{options.name}'")
         print(reports.quarantined_row(found[0]))
@@ -206,7 +220,9 @@ def demo(options: argparse.Namespace) -> int:
     require_reachable(layout.root)
     done = int((read_text(layout.join("_demo", "day")) or "0").strip() or 0)
     scale = float(os.environ.get("SHOP_SCALE", "1"))
-    files = write_days(layout.join("landing"), first_day=1, days=done + 1, scale=scale, seed=int(os.environ.get("SHOP_SEED", "7")))
+    files = write_days(
+        layout.join("landing"), first_day=1, days=done + 1, scale=scale, seed=int(os.environ.get("SHOP_SEED", "7"))
+    )
     print(f"day {done + 1} of the shop: {files} landing files in {layout.join('landing')}")
     started = time.monotonic()
     results = _run_plans(plans, full_refresh=False, side_by_side=2, debug=options.debug)
@@ -221,4 +237,3 @@ def demo(options: argparse.Namespace) -> int:
 
 def _layout() -> Layout:
     return Layout(api.lake_root(api.conf_or_cwd() / "job.yml"))
-

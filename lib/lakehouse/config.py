@@ -190,7 +190,12 @@ def validated(model: type[Model], value: Value, source: Source, variables: Mappi
 
 
 def checked_options(
-    model: type[Model], value: Any, source: Source, path: KeyPath = (), what: str = "", context: dict[str, Any] | None = None
+    model: type[Model],
+    value: Any,
+    source: Source,
+    path: KeyPath = (),
+    what: str = "",
+    context: dict[str, Any] | None = None,
 ) -> tuple[Model | None, list[Problem]]:
     """The value as the model, or what is wrong with it: `transform 'keep_latest' has no option 'order'. Did you ...`."""
     try:
@@ -274,13 +279,17 @@ def _replaced(text: str, path: KeyPath, source: Source, variables: Mapping[str, 
         elif rest is not None:
             return rest[2:]
         else:
-            problems.append(source.problem(path, f"the variable {name} is not set; set it, or write ${{{name}:-default}}"))
+            problems.append(
+                source.problem(path, f"the variable {name} is not set; set it, or write ${{{name}:-default}}")
+            )
         return ""
 
     return FromVariable(_VARIABLE.sub(lookup, text))
 
 
-def _readable(item: ErrorDetails, model: type[BaseModel], source: Source, path: KeyPath = (), what: str = "") -> Problem:
+def _readable(
+    item: ErrorDetails, model: type[BaseModel], source: Source, path: KeyPath = (), what: str = ""
+) -> Problem:
     loc = tuple(part for part in item["loc"] if not (isinstance(part, str) and part.endswith("]")))
     subject = f"{what}: " if what else ""
     name = str(loc[-1]) if loc else ""

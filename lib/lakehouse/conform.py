@@ -114,7 +114,7 @@ def _cast(raw: DataFrame, field: StructField, name: str) -> Column:
         value = F.trim(value)
         if not field.dataType.simpleString().startswith(("struct", "array", "map")):
             return value.try_cast(field.dataType)
-        return F.from_json(value, field.dataType)
+        return F.from_json(value, field.dataType.simpleString())
     return value.try_cast(field.dataType)
 
 
@@ -126,7 +126,10 @@ def _reasons(raw: DataFrame, fields: StructType, misfits: dict[str, Column], *, 
     none = F.array().cast(REASON_TYPE)
     if rescued:
         return none
-    found = [_reason(F.lit("type"), name, f"is no {fields[name].dataType.simpleString()}", misfit) for name, misfit in misfits.items()]
+    found = [
+        _reason(F.lit("type"), name, f"is no {fields[name].dataType.simpleString()}", misfit)
+        for name, misfit in misfits.items()
+    ]
     if MALFORMED in raw.columns:
         found.append(_reason(F.lit("well_formed"), None, "the record could not be parsed", col(MALFORMED).isNotNull()))
     if not found:
@@ -166,7 +169,12 @@ def _bronze_columns(raw: DataFrame, shape: Shape, misfits: dict[str, Column], co
 def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]) -> Column:
     """What fits no column, as JSON with the file's path; NULL where everything fits."""
     entries = [
-        F.when(misfit, F.struct(F.lit(columns[name.lower()]).alias("key"), col(columns[name.lower()]).cast("string").alias("value")))
+        F.when(
+            misfit,
+            F.struct(
+                F.lit(columns[name.lower()]).alias("key"), col(columns[name.lower()]).cast("string").alias("value")
+            ),
+        )
         for name, misfit in misfits.items()
     ]
     if MALFORMED in raw.columns:

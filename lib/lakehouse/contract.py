@@ -15,7 +15,9 @@ class ContractField(BaseModel):
     model_config = _STRICT
 
     name: str
-    type: str = Field("string", description="A Spark SQL type, as in DDL: int, decimal(12,2), timestamp, array<string>.")
+    type: str = Field(
+        "string", description="A Spark SQL type, as in DDL: int, decimal(12,2), timestamp, array<string>."
+    )
     required: bool = False
     description: str | None = None
     allowed: list[str | int | float | bool] | None = None
@@ -76,7 +78,10 @@ def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], s
             problems.append((("fields", index, "name"), f"field '{field.name}' is here twice"))
         if field.references is not None:
             problems.append(
-                (("fields", index, "references"), "'references' (foreign_key) is not built yet; take it out of the contract")
+                (
+                    ("fields", index, "references"),
+                    "'references' (foreign_key) is not built yet; take it out of the contract",
+                )
             )
     for index, key in enumerate(contract.keys):
         if key not in names:

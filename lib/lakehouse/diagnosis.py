@@ -17,7 +17,11 @@ from lakehouse.session import jvm_options
 from lakehouse.storage import require_reachable
 
 _JAVAS = ("17", "21")
-_JARS = ("io.delta_delta-spark_4.1_2.13-4.4.0", "org.apache.hadoop_hadoop-aws-3.4.2", "org.apache.spark_spark-sql-kafka-0-10_2.13-4.1.3")
+_JARS = (
+    "io.delta_delta-spark_4.1_2.13-4.4.0",
+    "org.apache.hadoop_hadoop-aws-3.4.2",
+    "org.apache.spark_spark-sql-kafka-0-10_2.13-4.1.3",
+)
 _PACKAGES = {"pyspark": "4.1.3", "delta-spark": "4.4.0", "deltalake": None, "boto3": None, "pydantic": None}
 
 
@@ -32,7 +36,14 @@ class Finding:
 
 def diagnose(lake: str) -> list[Finding]:
     """Everything that a run needs, in the order in which it would be missed."""
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _java, _packages, _jars, _archive, lambda: _storage(lake))
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _python,
+        _java,
+        _packages,
+        _jars,
+        _archive,
+        lambda: _storage(lake),
+    )
     return [finding for check in checks for finding in check()]
 
 
@@ -81,7 +92,9 @@ def _archive() -> Iterator[Finding]:
     options = jvm_options()
     archive = re.search(r"SharedArchiveFile=([^\"\s]+)", options)
     there = archive is not None and Path(archive[1]).exists()
-    yield Finding(f"class archive {'found' if there else 'is missing'} (jobs start sooner with it)", there, "make setup makes it")
+    yield Finding(
+        f"class archive {'found' if there else 'is missing'} (jobs start sooner with it)", there, "make setup makes it"
+    )
 
 
 def _storage(lake: str) -> Iterator[Finding]:

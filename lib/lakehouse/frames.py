@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import uuid4
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -66,8 +67,7 @@ def attempt(condition: Column) -> Column:
     Spark has no SQL for this; its own TryEval is what `try_divide` and its like were made of. Common subexpressions
     must not be evaluated ahead of it, so a job's session has `spark.sql.subexpressionElimination.enabled=false`.
     """
-    jvm = SparkSession.active()._jvm
-    assert jvm is not None
+    jvm: Any = SparkSession.active()._jvm
     tools = jvm.org.apache.spark.sql.classic.ExpressionUtils
     wrapped = F.struct(condition.alias("value"))
     expression = tools.expression(wrapped._jc)

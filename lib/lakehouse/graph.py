@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.plan import Plan
@@ -35,7 +36,7 @@ def edges(plans: Sequence[Plan]) -> dict[str, set[str]]:
         for table in plan.inputs:
             before[plan.name] |= set(writers.get(table, [])) - {plan.name}
     for names in writers.values():
-        for earlier, later in zip(names, names[1:], strict=False):
+        for earlier, later in pairwise(names):
             if later not in _reachable(before, earlier):
                 before[later].add(earlier)
     return before
@@ -77,7 +78,9 @@ def selected(plans: Sequence[Plan], selectors: Iterable[str]) -> list[Plan]:
     return [plan for plan in plans if plan.name in chosen]
 
 
-def run_all(plans: Sequence[Plan], run_one: Callable[[Plan], RunRecord], side_by_side: int, on_end: Callable[[Result], None]) -> list[Result]:
+def run_all(
+    plans: Sequence[Plan], run_one: Callable[[Plan], RunRecord], side_by_side: int, on_end: Callable[[Result], None]
+) -> list[Result]:
     """Runs each job once all that it reads from are done; one that fails skips what depends on it, the rest goes on.
 
     The results stand in run order.

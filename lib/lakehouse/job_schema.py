@@ -60,6 +60,11 @@ def _routed(sink: Schema) -> Schema:
 def _gate(schema: Schema) -> Schema:
     """A share is a number or a percentage."""
     gate: Schema = dict(schema["$defs"]["QualityGate"])
-    share = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$|\$\{"}]}
+    share = {
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": 1},
+            {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$|\$\{"},
+        ]
+    }
     gate["properties"] = {**gate["properties"], "max_quarantined": share}
     return gate

@@ -72,7 +72,9 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
         path,
         state.version(),
         StructType.fromJson(json.loads(metadata.schemaString())),
-        list(metadata.partitionColumns().mkString("\x00").split("\x00")) if metadata.partitionColumns().nonEmpty() else [],
+        list(metadata.partitionColumns().mkString("\x00").split("\x00"))
+        if metadata.partitionColumns().nonEmpty()
+        else [],
         _scala_map(metadata.configuration()),
         {app: int(batch) for app, batch in _scala_map(state.transactions()).items()},
     )
@@ -105,7 +107,11 @@ def save(
 ) -> None:  # fmt: skip
     """Appends to or overwrites a table, once for this identity; makes the table where there is none."""
     writer = df.write.format("delta").mode(mode).options(**(options or {}))
-    writer = writer.option("txnAppId", commit.app_id).option("txnVersion", commit.batch).option("userMetadata", commit.metadata)
+    writer = (
+        writer.option("txnAppId", commit.app_id)
+        .option("txnVersion", commit.batch)
+        .option("userMetadata", commit.metadata)
+    )
     if partition_by:
         writer = writer.partitionBy(*partition_by)
     if cluster_by:
@@ -153,7 +159,9 @@ def delete_where(spark: SparkSession, path: str, condition: str, commit: Commit)
     with_identity(spark, commit, lambda: DeltaTable.forPath(spark, path).delete(condition))
 
 
-def require_constraints(spark: SparkSession, path: str, constraints: Mapping[str, str], have: Mapping[str, str]) -> None:
+def require_constraints(
+    spark: SparkSession, path: str, constraints: Mapping[str, str], have: Mapping[str, str]
+) -> None:
     """Adds each CHECK constraint that the table does not have yet."""
     plain = spark.newSession()  # a job's own session takes no path for a table's name
     for name, condition in constraints.items():
@@ -192,7 +200,9 @@ def find_commit(path: str, latest: int, commit: Commit, depth: int = 200) -> Com
 
 def job_notes(path: str, latest: int, depth: int = 200) -> list[dict[str, Any]]:
     """The notes of the table's latest commits, newest first."""
-    return [_commit_info(version, _actions(path, version)).note for version in range(latest, max(-1, latest - depth), -1)]
+    return [
+        _commit_info(version, _actions(path, version)).note for version in range(latest, max(-1, latest - depth), -1)
+    ]
 
 
 def _actions(path: str, version: int) -> list[dict[str, Any]]:
@@ -202,7 +212,9 @@ def _actions(path: str, version: int) -> list[dict[str, Any]]:
 
 def _commit_info(version: int, actions: Sequence[Mapping[str, Any]]) -> CommitInfo:
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    metrics = {name: int(value) for name, value in info.get("operationMetrics", {}).items() if str(value).lstrip("-").isdigit()}
+    metrics = {
+        name: int(value) for name, value in info.get("operationMetrics", {}).items() if str(value).lstrip("-").isdigit()
+    }
     try:
         note = json.loads(info.get("userMetadata") or "{}")
     except ValueError:  # somebody else's metadata
@@ -219,7 +231,9 @@ def require_same_types(before: StructType, after: StructType, *, widening: bool,
         if column.name.lower() in known and not _same(known[column.name.lower()], column.dataType)
     ]
     if changed and not widening:
-        raise SinkError(f"{'; '.join(changed)}; cast it, or set type_widening: true on the sink where the new type is wider")
+        raise SinkError(
+            f"{'; '.join(changed)}; cast it, or set type_widening: true on the sink where the new type is wider"
+        )
 
 
 def _same(before: Any, after: Any) -> bool:

@@ -56,7 +56,9 @@ def _take_local(layout: Layout, name: str) -> int:
     except BlockingIOError:
         owner = os.pread(handle, 200, 0).decode(errors="replace").strip()
         os.close(handle)
-        raise BusyError(f"{name} is held by another run ({owner or 'just starting'}); wait for it, or stop it") from None
+        raise BusyError(
+            f"{name} is held by another run ({owner or 'just starting'}); wait for it, or stop it"
+        ) from None
     except OSError as error:
         os.close(handle)
         raise SinkError(f"{path} cannot be locked: {error.strerror}") from error
@@ -107,7 +109,15 @@ def _alive(layout: Layout) -> Iterator[_Life]:
 
 
 def _owner() -> str:
-    return json.dumps({"host": socket.gethostname(), "boot": _boot(), "pid": os.getpid(), "process": _process_start(os.getpid()), "at": time.time()})
+    return json.dumps(
+        {
+            "host": socket.gethostname(),
+            "boot": _boot(),
+            "pid": os.getpid(),
+            "process": _process_start(os.getpid()),
+            "at": time.time(),
+        }
+    )
 
 
 def _take_remote(layout: Layout, name: str, life: _Life) -> str:
@@ -138,7 +148,9 @@ def _require_dead(name: str, holder: str) -> None:
         if own_host and _process_start(owner["pid"]) != owner["process"]:
             return
         if own_host or (seen is not None and found[1] != seen):
-            raise BusyError(f"{name} is held by another run (process {owner['pid']} on {owner['host']}); wait for it, or stop it")
+            raise BusyError(
+                f"{name} is held by another run (process {owner['pid']} on {owner['host']}); wait for it, or stop it"
+            )
         seen = seen or found[1]
         time.sleep(0.5)
 

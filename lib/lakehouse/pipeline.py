@@ -45,7 +45,9 @@ class _Run:
         return self.plan.layout.checkpoint(self.plan.name)
 
 
-def run_plan(plan: Plan, spark: SparkSession, *, full_refresh: bool = False, watch: Watch = lambda _: None) -> RunRecord:
+def run_plan(
+    plan: Plan, spark: SparkSession, *, full_refresh: bool = False, watch: Watch = lambda _: None
+) -> RunRecord:
     """Runs a job and records it, also where it fails; what a run that died had begun is finished first.
 
     Raises LakehouseError; the run record of a failed run is in `$LAKE/_runs` all the same.
@@ -111,7 +113,9 @@ def _forget(plan: Plan, spark: SparkSession) -> None:
     for name in (*plan.outputs, plan.quarantine):
         path = plan.layout.table(name)
         delete_tree(path)
-        jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(path))
+        jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(
+            spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(path)
+        )
     delete_tree(plan.layout.checkpoint(plan.name))
 
 
@@ -123,23 +127,38 @@ def _require_own_targets(run: _Run) -> None:
         if not sink.step.option("table"):
             continue
         found = lake.snapshot(run.spark, plan.layout.table(sink.target))
-        written = {app: batch for app, batch in (found.batches if found else {}).items() if app.startswith(f"{plan.name}/{sink.target}/")}
+        written = {
+            app: batch
+            for app, batch in (found.batches if found else {}).items()
+            if app.startswith(f"{plan.name}/{sink.target}/")
+        }
         own = {app: batch for app, batch in written.items() if app.endswith(f"/{state.id}")}
         remedy = f"run `lakehouse run {plan.name} --full-refresh` to rebuild it from the source"
         if sink.target in state.targets and not own:
-            raise SinkError(f"{sink.target} is gone or was replaced, but {run.folder} says that it was filled; {remedy}")
+            raise SinkError(
+                f"{sink.target} is gone or was replaced, but {run.folder} says that it was filled; {remedy}"
+            )
         repeatable = plan.read == "full" and sink.step.name in ("overwrite", "merge")
         if written and not own and state.fresh and not repeatable:
-            raise SinkError(f"the checkpoint {run.folder} is gone, but {sink.target} was filled by this job; restore it, or {remedy}")
+            raise SinkError(
+                f"the checkpoint {run.folder} is gone, but {sink.target} was filled by this job; restore it, or {remedy}"
+            )
         if own and max(own.values()) > latest:
-            raise SinkError(f"the checkpoint {run.folder} is older than {sink.target}; restore the newer one, or {remedy}")
+            raise SinkError(
+                f"the checkpoint {run.folder} is older than {sink.target}; restore the newer one, or {remedy}"
+            )
 
 
 def _settle_dead_run(run: _Run) -> None:
     """Puts a finished but unrecorded run on record; forgets an intent of which nothing was written."""
     if run.progress.record is not None:
         record = runs.from_json(run.progress.record)
-        if not (run.intent and run.intent.batch > run.progress.batch and run.intent.run_id == record.run_id and _anything_written(run)):
+        if not (
+            run.intent
+            and run.intent.batch > run.progress.batch
+            and run.intent.run_id == record.run_id
+            and _anything_written(run)
+        ):
             ended = replace(record, state="succeeded", ended=record.ended or runs.now())
             if not runs.is_recorded(run.plan.layout, record.run_id):
                 runs.append(run.plan.layout, ended)
@@ -210,7 +229,9 @@ def _take_pins(run: _Run) -> RunRecord:
         batch = _batch(run, run.record.run_id, run.record.started, number, run.versions, _summary(pin))
         read = _read(run, pin=pin, versions=run.versions)
         raw = _load(run, batch, read)
-        progress.begin(run.folder, run.progress, Intent(run.record.run_id, number, run.record.started, pin, run.versions))
+        progress.begin(
+            run.folder, run.progress, Intent(run.record.run_id, number, run.record.started, pin, run.versions)
+        )
         done = _take(run, batch, raw, done, pin)
     return done
 
@@ -289,7 +310,10 @@ def _take_stream(run: _Run) -> RunRecord:
     _required(run, str(plan.source.option("table") or place), place)
     with explained(plan, plan.source):
         stream: DataFrame = plan.source.call(run.spark, now=run.record.started, tables={}, read=read)
-    check(_batch(run, run.record.run_id, run.record.started, 0, run.versions, {}), run.spark.createDataFrame([], stream.schema))
+    check(
+        _batch(run, run.record.run_id, run.record.started, 0, run.versions, {}),
+        run.spark.createDataFrame([], stream.schema),
+    )
     taker = _StreamTaker(run, done, checkpoint)
     writer = stream.writeStream.foreachBatch(taker.take).option("checkpointLocation", f"{run.folder}/stream")
     query = writer.trigger(availableNow=True).queryName(f"{plan.name} {run.record.run_id}").start()
@@ -346,7 +370,9 @@ class _StreamTaker:
         return _take(self.run, replace(batch, spark=rows.sparkSession), rows, record, {})
 
 
-def _batch(run: _Run, run_id: str, now: datetime, number: int, versions: Mapping[str, int], summary: Mapping[str, Any]) -> Batch:
+def _batch(
+    run: _Run, run_id: str, now: datetime, number: int, versions: Mapping[str, int], summary: Mapping[str, Any]
+) -> Batch:
     origin = str(run.plan.source.option("table") or run.plan.source.option("path") or run.plan.source.name)
     return Batch(run.plan, run.spark, run_id, now, run.progress.id, number, versions, origin, summary)
 
@@ -378,7 +404,9 @@ def _pinned_inputs(plan: Plan, spark: SparkSession) -> dict[str, int]:
     for name in plan.job.config.inputs:
         table = lake.snapshot(spark, plan.layout.table(name))
         if table is None:
-            raise DataError(f"{plan.name}: the input {name} does not exist at {plan.layout.table(name)}; run the job that writes it first")
+            raise DataError(
+                f"{plan.name}: the input {name} does not exist at {plan.layout.table(name)}; run the job that writes it first"
+            )
         found[name] = table.version
     return found
 
@@ -386,7 +414,9 @@ def _pinned_inputs(plan: Plan, spark: SparkSession) -> dict[str, int]:
 def _required(run: _Run, name: str, place: str) -> lake.Snapshot:
     found = lake.snapshot(run.spark, place)
     if found is None:
-        raise DataError(f"{run.plan.name}: the source {name} does not exist at {place}; run the job that writes it first")
+        raise DataError(
+            f"{run.plan.name}: the source {name} does not exist at {place}; run the job that writes it first"
+        )
     return found
 
 
@@ -439,7 +469,9 @@ def check_plan(plan: Plan, spark: SparkSession) -> list[str]:
     read = _read(run, pin=pin, versions=run.versions, incremental=False if plan.streams else None)
     _load(run, _batch(run, "plan", now, 0, run.versions, {}), read)
     files = pin.get("files")
-    return [f"  next       {len(files):,} files" if files is not None else f"  next       {dict(pin) or 'the whole source'}"]
+    return [
+        f"  next       {len(files):,} files" if files is not None else f"  next       {dict(pin) or 'the whole source'}"
+    ]
 
 
 def _with_outcome(record: RunRecord, outcome: Outcome, inputs: tuple[Input, ...]) -> RunRecord:
@@ -470,4 +502,3 @@ def _summed(before: tuple[Input, ...], more: tuple[Input, ...]) -> tuple[Input, 
             item = replace(item, files=earlier.files + item.files, bytes=(earlier.bytes or 0) + (item.bytes or 0))
         known[item.name] = item
     return tuple(known.values())
-

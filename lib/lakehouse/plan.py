@@ -192,7 +192,9 @@ def plan_job(file: Path, *, lake: str, env: str | None = None) -> Plan:
     sinks = binder.sinks()
     read = _read_mode(config.read, source, config.layer)
     if not binder.problems and source is not None:
-        plan = Plan(job, Layout(lake), source, read, rules, transforms, sinks, contract, _fingerprint(job, contract, lake))
+        plan = Plan(
+            job, Layout(lake), source, read, rules, transforms, sinks, contract, _fingerprint(job, contract, lake)
+        )
         binder.problems += _plan_problems(plan)
         if not binder.problems:
             return plan
@@ -215,7 +217,11 @@ class _Binder:
         entry = registry.find(kind, name, self.module)
         if entry is None:
             names = [found.name for found in registry.known(kind, self.module)]
-            self.problems.append(source.problem((*path, name), f"there is no {kind.replace('_', ' ')} '{name}'.{did_you_mean(name, names)}"))
+            self.problems.append(
+                source.problem(
+                    (*path, name), f"there is no {kind.replace('_', ' ')} '{name}'.{did_you_mean(name, names)}"
+                )
+            )
             return None
         common = {info.alias or key for key, info in extra.model_fields.items()} if extra else set()
         own_names = {info.alias for info in entry.options.model_fields.values()}
@@ -236,7 +242,9 @@ class _Binder:
         """The contract, and its fields' rules before the job's own."""
         contract, source = self._contract()
         rules = [self._rule({name: options}, (), source) for name, options in field_rules(contract)] if contract else []
-        rules += [self._rule(word, ("rules", index), self.job.source) for index, word in enumerate(self.job.config.rules)]
+        rules += [
+            self._rule(word, ("rules", index), self.job.source) for index, word in enumerate(self.job.config.rules)
+        ]
         return contract, tuple(rule for rule in rules if rule is not None)
 
     def sinks(self) -> tuple[SinkStep, ...]:
@@ -255,7 +263,9 @@ class _Binder:
         where = item.get("where")
         word = {key: options or {} for key, options in item.items() if key != "where"}
         if len(word) != 1 or not isinstance(next(iter(word.values())), dict) or not isinstance(where, str | None):
-            self.problems.append(self.job.source.problem(path, "each of 'sinks' is one sink with its options, and 'where' at most"))
+            self.problems.append(
+                self.job.source.problem(path, "each of 'sinks' is one sink with its options, and 'where' at most")
+            )
             return None
         return self._sink(word, where, path)
 
@@ -264,7 +274,9 @@ class _Binder:
         entry = registry.find("sink", name, self.module)
         is_table = entry is not None and not entry.traits.get("external", False)
         step = self.step("sink", word, path, extra=TableSettings if is_table else None)
-        settings, found = checked_options(TableSettings, given if is_table else {}, self.job.source, (*path, name), f"sink '{name}'")
+        settings, found = checked_options(
+            TableSettings, given if is_table else {}, self.job.source, (*path, name), f"sink '{name}'"
+        )
         self.problems += found
         return SinkStep(step, where, settings) if step is not None and settings is not None else None
 
@@ -284,7 +296,11 @@ class _Binder:
         file = self.job.root / "conf" / "contracts" / f"{config.contract}.yml"
         if not file.exists():
             names = [found.stem for found in file.parent.glob("*.yml")]
-            self.problems.append(source.problem(("contract",), f"there is no contract {file.name}.{did_you_mean(config.contract, names)}"))
+            self.problems.append(
+                source.problem(
+                    ("contract",), f"there is no contract {file.name}.{did_you_mean(config.contract, names)}"
+                )
+            )
             return None, source
         try:
             contract, where = load_mapping(Contract, file)
@@ -317,9 +333,13 @@ def _plan_problems(plan: Plan) -> Iterator[Problem]:
     """What is wrong between the parts of a job."""
     config, source = plan.job.config, plan.job.source
     if config.read == "incremental" and plan.source.entry.traits.get("incremental") is None:
-        yield source.problem(("read",), f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out")
+        yield source.problem(
+            ("read",), f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out"
+        )
     for sink in plan.sinks:
-        if plan.read == "incremental" and (sink.step.name in ("overwrite", "snapshot") or sink.step.option("when_missing") == "delete"):
+        if plan.read == "incremental" and (
+            sink.step.name in ("overwrite", "snapshot") or sink.step.option("when_missing") == "delete"
+        ):
             why = "when_missing: delete" if sink.step.option("when_missing") else "overwrite"
             if not (sink.step.name == "snapshot"):
                 yield sink.step.problem(f"{why} needs all rows each time; set read: full")
@@ -350,7 +370,10 @@ def _undeclared(plan: Plan, step: Step) -> Iterator[Problem]:
 
 def _fingerprint(job: Job, contract: Contract | None, lake: str) -> str:
     """A digest of what the job does: its config and contract, not where its lake lies."""
-    content = {"config": job.config.model_dump(mode="json"), "contract": contract.model_dump(mode="json") if contract else None}
+    content = {
+        "config": job.config.model_dump(mode="json"),
+        "contract": contract.model_dump(mode="json") if contract else None,
+    }
     text = json.dumps(content, sort_keys=True).replace(lake, "${LAKE}")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -372,7 +395,9 @@ def _import_script(job: Job) -> str | None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ConfigError(Problem(str(file), _line_of(error, file), f"cannot be imported: {type(error).__name__}: {error}")) from error
+        raise ConfigError(
+            Problem(str(file), _line_of(error, file), f"cannot be imported: {type(error).__name__}: {error}")
+        ) from error
     return name
 
 

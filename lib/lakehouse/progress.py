@@ -82,6 +82,8 @@ def _read(path: str) -> dict[str, Any] | None:
     digest, _, body = text.partition("\n")
     body = body.removesuffix("\n")
     if hashlib.sha256(body.encode()).hexdigest() != digest:
-        raise SinkError(f"{path} is damaged: restore it, or run the job with --full-refresh to rebuild its target from its source")
+        raise SinkError(
+            f"{path} is damaged: restore it, or run the job with --full-refresh to rebuild its target from its source"
+        )
     found: dict[str, Any] = json.loads(body)
     return found

@@ -18,7 +18,9 @@ from lakehouse.tables import QUARANTINE_SUFFIX, Layout
 from lakehouse.targets import Settings, Write, Written, earlier_write, save_rows
 
 
-def write(broken: DataFrame, spark: SparkSession, plan: Plan, commit: lake.Commit, run_id: str, now: datetime) -> Written:
+def write(
+    broken: DataFrame, spark: SparkSession, plan: Plan, commit: lake.Commit, run_id: str, now: datetime
+) -> Written:
     """Adds the broken rows, once for this identity. `id` depends on job, batch, source and row alone, so that a batch
     that is repeated after a crash gives the same ids."""
     table = plan.quarantine
@@ -27,7 +29,9 @@ def write(broken: DataFrame, spark: SparkSession, plan: Plan, commit: lake.Commi
     info = earlier_write(before, target)
     if info is None:
         info = save_rows(_rows(broken, plan.name, commit.batch, run_id, now), before, target, table, mode="append")
-    return Written(table, info.version, info.metrics.get("numOutputRows", 0), target_inserted=info.metrics.get("numOutputRows", 0))
+    return Written(
+        table, info.version, info.metrics.get("numOutputRows", 0), target_inserted=info.metrics.get("numOutputRows", 0)
+    )
 
 
 def withdraw(spark: SparkSession, plan: Plan, run_ids: Sequence[str]) -> None:
@@ -36,7 +40,9 @@ def withdraw(spark: SparkSession, plan: Plan, run_ids: Sequence[str]) -> None:
     if before is None or not run_ids:
         return
     listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-    lake.delete_where(spark, before.path, f"run_id IN ({listed})", lake.Commit(f"{plan.name}/withdraw/{run_ids[-1]}", 0))
+    lake.delete_where(
+        spark, before.path, f"run_id IN ({listed})", lake.Commit(f"{plan.name}/withdraw/{run_ids[-1]}", 0)
+    )
 
 
 def _rows(broken: DataFrame, job: str, batch: int, run_id: str, now: datetime) -> DataFrame:

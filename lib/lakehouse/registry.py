@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_type_hints, overload
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, create_model
 
@@ -18,7 +18,13 @@ from lakehouse.sql_text import with_clock
 
 Kind = Literal["source", "rule", "set_rule", "transform", "sink"]
 KINDS: tuple[Kind, ...] = typing.get_args(Kind)
-_PACKAGES: dict[str, str] = {"source": "sources", "rule": "rules", "set_rule": "rules", "transform": "transforms", "sink": "sinks"}
+_PACKAGES: dict[str, str] = {
+    "source": "sources",
+    "rule": "rules",
+    "set_rule": "rules",
+    "transform": "transforms",
+    "sink": "sinks",
+}
 
 # Given by the pipeline to a function that asks for them by name; never options.
 GIVEN = frozenset({"now", "tables", "read"})
@@ -71,7 +77,7 @@ class Registered:
     @property
     def given(self) -> set[str]:
         """Which of `now`, `tables` and `read` the function asks for."""
-        return GIVEN & set(inspect.signature(self.function).parameters)
+        return set(GIVEN) & set(inspect.signature(self.function).parameters)
 
     @property
     def options(self) -> type[BaseModel]:
@@ -82,14 +88,23 @@ class Registered:
 _REGISTERED: dict[tuple[Kind, str], dict[str, Registered]] = {}
 
 
-def _registrar(kind: Kind) -> Callable[..., Any]:
-    def decorate(function: F | None = None, **traits: Any) -> Any:
-        if function is None:
-            return lambda decorated: decorate(decorated, **traits)
+class Decorator(Protocol):
+    """`@rule`, or `@rule(dimension="validity")` with what the product wants to know beside the function."""
+
+    @overload
+    def __call__(self, function: F, /) -> F: ...
+    @overload
+    def __call__(self, function: None = None, /, **traits: Any) -> Callable[[F], F]: ...
+
+
+def _registrar(kind: Kind) -> Decorator:
+    def register(function: F, traits: dict[str, Any]) -> F:
         name = function.__name__.rstrip("_")
-        entry = Registered(kind, name, function, traits)
-        _REGISTERED.setdefault((kind, name), {})[function.__module__] = entry
+        _REGISTERED.setdefault((kind, name), {})[function.__module__] = Registered(kind, name, function, traits)
         return function
+
+    def decorate(function: Any = None, /, **traits: Any) -> Any:
+        return (lambda decorated: register(decorated, traits)) if function is None else register(function, {})
 
     decorate.__doc__ = f"Registers a {kind} under the function's name."
     return decorate

@@ -35,7 +35,9 @@ class Progress:
             self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         if self._live:
             self._thread.join(1)
@@ -91,7 +93,9 @@ def run_line(result: Result) -> str:
     if result.record is None:
         return f"failed     {result.job}: {str(result.error).splitlines()[0] if str(result.error) else type(result.error).__name__}"
     record = result.record
-    version = ", ".join(f"{item.name}@{item.version}" for item in record.outputs if item.version is not None) or "nothing new"
+    version = (
+        ", ".join(f"{item.name}@{item.version}" for item in record.outputs if item.version is not None) or "nothing new"
+    )
     broken = f", {record.rows_quarantined:,} quarantined" if record.rows_quarantined else ""
     return f"{record.state}  {record.job}: {record.rows_read:,} rows in, {record.rows_to_sink:,} out{broken}, {record.seconds:.1f} s, {version}"
 
@@ -144,7 +148,9 @@ def plan_text(plan: Plan) -> str:
         lines.append(f"  contract   {plan.contract.name} {plan.contract.version}: {len(plan.contract.fields)} fields")
     lines += [f"  rule       {rule.name}: {rule.settings.on_fail}" for rule in plan.rules]
     lines += [f"  transform  {_step_text(step)}" for step in plan.transforms]
-    lines += [f"  write      {_step_text(sink.step)}" + (f" where {sink.where}" if sink.where else "") for sink in plan.sinks]
+    lines += [
+        f"  write      {_step_text(sink.step)}" + (f" where {sink.where}" if sink.where else "") for sink in plan.sinks
+    ]
     lines.append(f"  broken     {plan.quarantine}")
     return "\n".join(lines)
 
@@ -161,7 +167,15 @@ def _short(value: object) -> str:
 
 def jobs_table(plans: Sequence[Plan]) -> str:
     """A row a job, in run order."""
-    rows = [[item.name, ", ".join(item.inputs) or item.source.name, ", ".join(item.outputs), item.job.config.description or ""] for item in plans]
+    rows = [
+        [
+            item.name,
+            ", ".join(item.inputs) or item.source.name,
+            ", ".join(item.outputs),
+            item.job.config.description or "",
+        ]
+        for item in plans
+    ]
     return table(["job", "reads", "writes", "description"], rows)
 
 
@@ -178,7 +192,11 @@ def words_page(kind: str) -> str:
 
 
 def _type_text(annotation: Any) -> str:
-    return getattr(annotation, "__name__", None) if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation).replace("typing.", "")  # type: ignore[return-value]
+    return (
+        getattr(annotation, "__name__", None)
+        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
+        else str(annotation).replace("typing.", "")
+    )  # type: ignore[return-value]
 
 
 def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> str:

@@ -114,7 +114,9 @@ def append(layout: Layout, record: RunRecord) -> None:
     row = asdict(record)
     table = pa.Table.from_pylist([row], schema=_schema())
     try:
-        write_deltalake(layout.runs, table, mode="append", schema_mode="merge", storage_options=storage_options(layout.root))
+        write_deltalake(
+            layout.runs, table, mode="append", schema_mode="merge", storage_options=storage_options(layout.root)
+        )
     except (DeltaError, OSError) as error:
         raise SinkError(f"{layout.runs} cannot be written: {str(error).splitlines()[0]}") from error
 
@@ -122,7 +124,9 @@ def append(layout: Layout, record: RunRecord) -> None:
 def read(layout: Layout, job: str | None = None, limit: int | None = None) -> list[RunRecord]:
     """The run records, newest first; none where no run was recorded yet."""
     rows = query(layout.runs, layout.root, "SELECT * FROM t")
-    chosen = sorted((row for row in rows if job is None or row["job"] == job), key=lambda row: row["started"], reverse=True)
+    chosen = sorted(
+        (row for row in rows if job is None or row["job"] == job), key=lambda row: row["started"], reverse=True
+    )
     return [_record(row) for row in chosen[:limit]]
 
 
@@ -198,7 +202,9 @@ def _schema() -> Any:
     import pyarrow as pa
 
     moment, count, text = pa.timestamp("us", tz="UTC"), pa.int64(), pa.string()
-    inputs = pa.list_(pa.struct([("name", text), ("version", count), ("from_version", count), ("files", count), ("bytes", count)]))
+    inputs = pa.list_(
+        pa.struct([("name", text), ("version", count), ("from_version", count), ("files", count), ("bytes", count)])
+    )
     changed = [(f"target_rows_{what}", count) for what in ("inserted", "updated", "deleted")]
     outputs = pa.list_(pa.struct([("name", text), ("version", count), ("rows", count), *changed]))
     return pa.schema([

@@ -74,7 +74,9 @@ def get_spark(app_name: str = "lakehouse") -> SparkSession:
         conf.set("spark.ui.showConsoleProgress", "false")  # the jobs' own progress is shown instead
         spark = SparkSession.builder.config(conf=conf).getOrCreate()
     except Exception as error:
-        raise LakehouseError(f"Spark did not start: {_first_line(error)}; `lakehouse doctor` says what is missing") from error
+        raise LakehouseError(
+            f"Spark did not start: {_first_line(error)}; `lakehouse doctor` says what is missing"
+        ) from error
     spark.sparkContext.setLogLevel(os.environ.get("LAKEHOUSE_SPARK_LOG", "OFF"))
     return spark
 
@@ -103,7 +105,9 @@ def job_session(spark: SparkSession, wanted: Mapping[str, object]) -> SparkSessi
         try:
             session.conf.set(key, text)
         except Exception as error:
-            raise ConfigError(f"spark: '{key}' cannot be set for one job; give it to spark-submit with --conf") from error
+            raise ConfigError(
+                f"spark: '{key}' cannot be set for one job; give it to spark-submit with --conf"
+            ) from error
     return session
 
 

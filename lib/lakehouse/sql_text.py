@@ -18,8 +18,41 @@ _TOKEN = re.compile(
 )
 _CLOCKS = frozenset({"now", "current_timestamp", "current_date", "curdate", "localtimestamp"})
 _AFTER_TABLE = frozenset(
-    "on using where group having order sort cluster distribute limit offset window union except minus intersect join "
-    "inner left right full cross natural semi anti lateral tablesample pivot unpivot select from set when".split()
+    [
+        "on",
+        "using",
+        "where",
+        "group",
+        "having",
+        "order",
+        "sort",
+        "cluster",
+        "distribute",
+        "limit",
+        "offset",
+        "window",
+        "union",
+        "except",
+        "minus",
+        "intersect",
+        "join",
+        "inner",
+        "left",
+        "right",
+        "full",
+        "cross",
+        "natural",
+        "semi",
+        "anti",
+        "lateral",
+        "tablesample",
+        "pivot",
+        "unpivot",
+        "select",
+        "from",
+        "set",
+        "when",
+    ]
 )
 _QUERY_STARTS = frozenset({"select", "with", "values", "from", "("})
 

@@ -69,7 +69,7 @@ def read_text(path: str) -> str | None:
 def read_start(path: str, size: int) -> bytes:
     """The first bytes of a file, `size` at most."""
     if not is_remote(path):
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             return file.read(size)
     bucket, key = split_s3(path)
 
@@ -115,7 +115,7 @@ def delete_tree(path: str) -> None:
 
         shutil.rmtree(path, ignore_errors=True)
         return
-    bucket, key = split_s3(path)
+    bucket, _ = split_s3(path)
     keys = [{"Key": split_s3(file.path)[1]} for file in _list_s3(path.rstrip("/") + "/")]
     for start in range(0, len(keys), 1000):
         chunk: Any = {"Objects": keys[start : start + 1000], "Quiet": True}
@@ -144,7 +144,9 @@ def require_reachable(path: str) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SinkError(f"the lake {path} cannot be made: {error.strerror or error}; set LAKE to another folder") from error
+        raise SinkError(
+            f"the lake {path} cannot be made: {error.strerror or error}; set LAKE to another folder"
+        ) from error
     if not os.access(path, os.W_OK):
         raise SinkError(f"the lake {path} cannot be written; set LAKE to another folder")
 
@@ -207,7 +209,12 @@ def s3_client() -> S3Client:
     import boto3
     from botocore.config import Config
 
-    config = Config(connect_timeout=4, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=32)
+    config = Config(
+        connect_timeout=4,
+        read_timeout=20,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=32,
+    )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     return boto3.client("s3", config=config, region_name=region)
 

@@ -59,7 +59,12 @@ def _require_whole(path: str) -> None:
     """A log entry is `v1` and then a JSON object a line."""
     lines = (read_text(path) or "").strip().splitlines()
     try:
-        whole = bool(lines) and lines[0].startswith("v") and len(lines) > 1 and all(isinstance(json.loads(line), dict) for line in lines[1:])
+        whole = (
+            bool(lines)
+            and lines[0].startswith("v")
+            and len(lines) > 1
+            and all(isinstance(json.loads(line), dict) for line in lines[1:])
+        )
     except ValueError:
         whole = False
     if not whole:

@@ -12,7 +12,17 @@ from pyspark.sql.types import NullType, StructField, StructType
 
 from lakehouse.errors import ConfigError, SinkError
 from lakehouse.frames import col, visible
-from lakehouse.lake import Commit, CommitInfo, Snapshot, create, find_commit, require_constraints, require_same_types, save, snapshot
+from lakehouse.lake import (
+    Commit,
+    CommitInfo,
+    Snapshot,
+    create,
+    find_commit,
+    require_constraints,
+    require_same_types,
+    save,
+    snapshot,
+)
 from lakehouse.tables import Layout
 
 if TYPE_CHECKING:
@@ -74,10 +84,14 @@ def table_properties(settings: Settings) -> dict[str, str]:
     return properties
 
 
-def aligned(df: DataFrame, before: Snapshot | None, write: Write, table: str, *, replaces: bool = False) -> tuple[DataFrame, list[str]]:
+def aligned(
+    df: DataFrame, before: Snapshot | None, write: Write, table: str, *, replaces: bool = False
+) -> tuple[DataFrame, list[str]]:
     """The frame as the table takes it, and the columns left out because the table does not take new ones."""
     rows = df.select(*map(col, visible(df)))
-    rows = rows.select(*[_storable(rows, name).alias(name, metadata=_comment(rows, name, write)) for name in rows.columns])
+    rows = rows.select(
+        *[_storable(rows, name).alias(name, metadata=_comment(rows, name, write)) for name in rows.columns]
+    )
     twice = sorted({name for name in rows.columns if [other.lower() for other in rows.columns].count(name.lower()) > 1})
     if twice:
         raise ConfigError(f"{table} would have two columns {', '.join(twice)}")
@@ -104,7 +118,15 @@ def _comment(rows: DataFrame, name: str, write: Write) -> dict[str, str]:
     return metadata
 
 
-def save_rows(rows: DataFrame, before: Snapshot | None, write: Write, table: str, *, mode: str, options: Mapping[str, str] | None = None) -> CommitInfo:
+def save_rows(
+    rows: DataFrame,
+    before: Snapshot | None,
+    write: Write,
+    table: str,
+    *,
+    mode: str,
+    options: Mapping[str, str] | None = None,
+) -> CommitInfo:
     """Writes the frame in one commit (a table with a comment is made first), and what that commit says."""
     path, settings = write.layout.table(table), write.settings
     given = dict(options or {})
@@ -161,4 +183,3 @@ def _require_columns(schema: StructType, settings: Settings) -> None:
     missing = [name for name in (*settings.partition_by, *settings.cluster_by) if name not in names]
     if missing:
         raise ConfigError(f"no column {', '.join(missing)} to lay the table out by; it has {', '.join(sorted(names))}")
-

@@ -27,7 +27,9 @@ _OPEN: dict[str, Callable[[bytes], io.BufferedIOBase]] = {
 _CSV = {"header": "true", "multiLine": "true", "escape": '"', "mode": "PERMISSIVE"}
 
 
-def read_csv(spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]) -> DataFrame:
+def read_csv(
+    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]
+) -> DataFrame:
     """Every file's rows as text, columns matched by each file's own header; files of one header are read at once.
 
     Adds MALFORMED: the raw text of a record with too few or too many fields, whose columns are then all NULL.
@@ -41,7 +43,9 @@ def read_csv(spark: SparkSession, paths: Sequence[str], base: Mapping[str, str],
             layouts.setdefault(header, []).append(path)
     frames = [_read_layout(spark, files, names, base, chosen) for names, files in sorted(layouts.items())]
     if not frames:
-        return spark.createDataFrame([], StructType([StructField(FILE, StringType()), StructField(MALFORMED, StringType())]))
+        return spark.createDataFrame(
+            [], StructType([StructField(FILE, StringType()), StructField(MALFORMED, StringType())])
+        )
     return reduce(lambda rows, more: rows.unionByName(more, allowMissingColumns=True), frames)
 
 
@@ -89,7 +93,13 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_json(
-    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str], known: StructType | None, *, closed: bool
+    spark: SparkSession,
+    paths: Sequence[str],
+    base: Mapping[str, str],
+    options: Mapping[str, str],
+    known: StructType | None,
+    *,
+    closed: bool,
 ) -> DataFrame:
     """Every line's object: scalars as text, objects and arrays as such; MALFORMED holds a line that is no object.
 
@@ -115,13 +125,19 @@ def read_json(
     return rows.select(*fields, *map(col, partitions), col(FILE), malformed.alias(MALFORMED), *extra)
 
 
-def _read_documents(spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]) -> DataFrame:
-    reader = spark.read.options(**base, primitivesAsString="true", columnNameOfCorruptRecord=MALFORMED).options(**options)
+def _read_documents(
+    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]
+) -> DataFrame:
+    reader = spark.read.options(**base, primitivesAsString="true", columnNameOfCorruptRecord=MALFORMED).options(
+        **options
+    )
     rows = reader.json(list(paths)).select("*", file_name())
     return rows if MALFORMED in rows.columns else rows.withColumn(MALFORMED, F.lit(None).cast("string"))
 
 
-def _inferred(spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]) -> StructType:
+def _inferred(
+    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]
+) -> StructType:
     """The fields that the lines have, scalars as text: numbers keep their digits."""
     how = {**base, "primitivesAsString": "true", "columnNameOfCorruptRecord": MALFORMED, **options}
     found = spark.read.options(**how).json(list(paths)).schema
@@ -139,8 +155,8 @@ def _unknown(names: Sequence[str]) -> Column:
 
 def _unique(fields: StructType) -> StructType:
     """Without the second of two names that differ in case alone: a table cannot hold both."""
-    seen: set[str] = set()
-    return StructType([field for field in fields if not (field.name.lower() in seen or seen.add(field.name.lower()))])
+    names = [field.name.lower() for field in fields]
+    return StructType([field for index, field in enumerate(fields) if field.name.lower() not in names[:index]])
 
 
 def _merged(known: StructType | None, new: StructType | None) -> StructType:
@@ -164,10 +180,14 @@ def _merged_type(known: DataType, new: DataType | None) -> DataType:
 def as_text(fields: StructType) -> StructType:
     """The fields as a text format holds them: scalars as text, which conform casts; nested ones in their types."""
     nested = (StructType, ArrayType, MapType)
-    return StructType([StructField(field.name, field.dataType if isinstance(field.dataType, nested) else StringType()) for field in fields])
+    return StructType(
+        [
+            StructField(field.name, field.dataType if isinstance(field.dataType, nested) else StringType())
+            for field in fields
+        ]
+    )
 
 
 def file_name() -> Column:
     """The row's file as it was listed: without the scheme of a local one."""
     return F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/").alias(FILE)
-

@@ -68,7 +68,9 @@ def one_row_per_key(rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[
 def newer(schema: StructType, sequence_by: Sequence[str], compared: Sequence[str]) -> str:
     """The source's row is newer than the target's: by sequence, then by payload, so that the order of arrival decides nothing."""
     ours, theirs = _struct("source", sequence_by), _struct("target", sequence_by)
-    ties = sorted(name for name in compared if name not in sequence_by and "map<" not in schema[name].dataType.simpleString())
+    ties = sorted(
+        name for name in compared if name not in sequence_by and "map<" not in schema[name].dataType.simpleString()
+    )
     if not ties:
         return f"{ours} > {theirs}"
     return f"{ours} > {theirs} OR ({ours} <=> {theirs} AND {_struct('source', ties)} > {_struct('target', ties)})"
@@ -101,8 +103,12 @@ def with_present_keys(changes: DataFrame, broken: DataFrame | None, keys: Sequen
         return flagged
     present = broken.distinct().localCheckpoint()
     if not present.where(" OR ".join(f"{quoted(key)} IS NULL" for key in keys)).isEmpty():
-        raise DataError(f"a broken row has no readable key ({', '.join(keys)}): missing keys cannot be told, nothing is deleted")
-    others = present.join(changes.select(*map(col, keys)), on=list(keys), how="left_anti").withColumn(PRESENT, F.lit(True))
+        raise DataError(
+            f"a broken row has no readable key ({', '.join(keys)}): missing keys cannot be told, nothing is deleted"
+        )
+    others = present.join(changes.select(*map(col, keys)), on=list(keys), how="left_anti").withColumn(
+        PRESENT, F.lit(True)
+    )
     return flagged.unionByName(others, allowMissingColumns=True)
 
 
@@ -130,7 +136,9 @@ def _metrics(schema: StructType, keys: Sequence[str], ranged: Sequence[int]) -> 
 
 def _require_clean(held: DataFrame, keys: Sequence[str], null_keys: int, clashes: int) -> None:
     if null_keys:
-        raise DataError(f"{null_keys} rows have NULL in the key ({', '.join(keys)}): add the rule not_null for it, or mend the source")
+        raise DataError(
+            f"{null_keys} rows have NULL in the key ({', '.join(keys)}): add the rule not_null for it, or mend the source"
+        )
     if clashes:
         columns = [_key(index) for index, _ in enumerate(keys)]
         examples = held.where(_CLASH).select(*columns).orderBy(*columns).limit(5).collect()

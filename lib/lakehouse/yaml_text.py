@@ -77,9 +77,10 @@ def _require_harmless(text: str, document: Document) -> None:
     """Walks the events, which needs no recursion: refuses tags and deep nesting before anything is built."""
     depth = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        line = event.start_mark.line + 1
-        if getattr(event, "tag", None) is not None:
-            raise ConfigError(Problem(document.file, line, f"YAML tags are not allowed: {event.tag}"))
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise ConfigError(Problem(document.file, line, f"YAML tags are not allowed: {tag}"))
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:
@@ -91,13 +92,15 @@ def _require_harmless(text: str, document: Document) -> None:
 def _value(node: yaml.Node, path: Path, document: Document) -> Value:
     document.nodes += 1
     if document.nodes > _MAX_NODES:
-        raise ConfigError(Problem(document.file, 0, f"more than {_MAX_NODES} values (aliases counted as often as used)"))
+        raise ConfigError(
+            Problem(document.file, 0, f"more than {_MAX_NODES} values (aliases counted as often as used)")
+        )
     document.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, index), document) for index, item in enumerate(node.value)]
-    return node.value if node.style else scalar(node.value)
+    return node.value if getattr(node, "style", None) else scalar(node.value)
 
 
 def _mapping(node: yaml.MappingNode, path: Path, document: Document) -> dict[str, Value]:

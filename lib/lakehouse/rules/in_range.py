@@ -7,9 +7,7 @@ from lakehouse.registry import rule
 
 
 @rule(dimension="validity")
-def in_range(
-    *, column: str, min: int | float | str | None = None, max: int | float | str | None = None
-) -> Column:
+def in_range(*, column: str, min: float | str | None = None, max: float | str | None = None) -> Column:
     """Inclusive at both ends; an end left out is open. NaN is in no range."""
     value = F.col(column)
     low = F.lit(True) if min is None else value >= F.lit(min)

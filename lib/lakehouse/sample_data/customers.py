@@ -117,7 +117,9 @@ def _columns(shop: Shop, lines: Changes) -> Columns:
         "op": chosen(_OPS, lines.op.astype(np.int64)),
         "customer_id": as_text(ids),
         "cust_nm": joined(chosen(FIRST_NAMES, first), " ", chosen(LAST_NAMES, last)),
-        "email": joined(chosen(_mail(FIRST_NAMES), first), ".", chosen(_mail(LAST_NAMES), last), as_text(ids), "@example.com"),
+        "email": joined(
+            chosen(_mail(FIRST_NAMES), first), ".", chosen(_mail(LAST_NAMES), last), as_text(ids), "@example.com"
+        ),
         "phone": _phones(shop, ids, lines.moment),
         "city": chosen([place.name for place in CITIES], city),
         "state": chosen([place.state for place in CITIES], city),
@@ -135,4 +137,6 @@ def _mail(names: tuple[str, ...]) -> list[str]:
 def _phones(shop: Shop, ids: Ints, moment: Ints) -> pa.Array:
     """A tenth is empty."""
     number = of_epoch(shop, "phone", ids, epoch(shop, PHONE_CHANGES, ids, moment), 10_000_000)
-    return pc.if_else(pa.array(number % 10 == 0), pa.scalar(None, pa.string()), joined("+1-555-", padded_text(number, 7)))
+    return pc.if_else(
+        pa.array(number % 10 == 0), pa.scalar(None, pa.string()), joined("+1-555-", padded_text(number, 7))
+    )

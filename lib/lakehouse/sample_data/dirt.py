@@ -33,9 +33,13 @@ DIRT: tuple[Dirt, ...] = (
     Dirt("customers", "mixed_case", 0.020, "email and segment in capitals", refused=False),
     Dirt("customers", "date_format", 0.020, "registered_at as DD/MM/YYYY HH:MM", refused=False),
     Dirt("customers", "exact_duplicate", 0.020, "the line stands twice in its file", refused=False, added=True),
-    Dirt("customers", "key_duplicate", 0.010, "same customer_id and updated_at, another phone", refused=False, added=True),
+    Dirt(
+        "customers", "key_duplicate", 0.010, "same customer_id and updated_at, another phone", refused=False, added=True
+    ),
     Dirt("customers", "late", 0.030, "an event that arrives in the next day's file", refused=False),
-    Dirt("customers", "redelivered", 0.010, "an event that comes again in the next day's file", refused=False, added=True),
+    Dirt(
+        "customers", "redelivered", 0.010, "an event that comes again in the next day's file", refused=False, added=True
+    ),
     Dirt("products", "null_value", 0.010, "name is empty"),
     Dirt("products", "wrong_type", 0.010, 'price is "12,50", "abc" or "N/A"'),
     Dirt("products", "negative_amount", 0.010, "price below zero"),
@@ -58,7 +62,9 @@ DIRT: tuple[Dirt, ...] = (
     Dirt("orders", "mixed_case", 0.010, "status in capitals", refused=False),
     Dirt("orders", "date_format", 0.020, "order_ts as DD/MM/YYYY HH:MM", refused=False),
     Dirt("orders", "exact_duplicate", 0.010, "the line stands twice in its file", refused=False, added=True),
-    Dirt("orders", "key_duplicate", 0.005, "the state again with another channel, 30 s later", refused=False, added=True),
+    Dirt(
+        "orders", "key_duplicate", 0.005, "the state again with another channel, 30 s later", refused=False, added=True
+    ),
     Dirt("order_items", "null_key", 0.005, "order_id is empty"),
     Dirt("order_items", "null_value", 0.005, "quantity is empty"),
     Dirt("order_items", "wrong_type", 0.010, 'unit_price is "12,50", "abc" or "N/A"'),
@@ -70,7 +76,14 @@ DIRT: tuple[Dirt, ...] = (
     Dirt("order_items", "too_many_fields", 0.005, "the line has two fields more than the header"),
     Dirt("order_items", "outer_blanks", 0.010, "blanks around product_id", refused=False),
     Dirt("order_items", "exact_duplicate", 0.010, "the line stands twice in its file", refused=False, added=True),
-    Dirt("order_items", "key_duplicate", 0.005, "superseded: another quantity, updated_at 30 s earlier", refused=False, added=True),
+    Dirt(
+        "order_items",
+        "key_duplicate",
+        0.005,
+        "superseded: another quantity, updated_at 30 s earlier",
+        refused=False,
+        added=True,
+    ),
     Dirt("payments", "null_key", 0.005, "payment_id is null"),
     Dirt("payments", "null_value", 0.005, "paid_at is null"),
     Dirt("payments", "negative_amount", 0.008, "amount below zero"),
@@ -83,7 +96,14 @@ DIRT: tuple[Dirt, ...] = (
     Dirt("payments", "outer_blanks", 0.010, "blanks around method", refused=False),
     Dirt("payments", "mixed_case", 0.010, "method in capitals", refused=False),
     Dirt("payments", "exact_duplicate", 0.010, "the row stands twice in its file", refused=False, added=True),
-    Dirt("payments", "key_duplicate", 0.005, "superseded: another amount, paid_at 30 s earlier", refused=False, added=True),
+    Dirt(
+        "payments",
+        "key_duplicate",
+        0.005,
+        "superseded: another amount, paid_at 30 s earlier",
+        refused=False,
+        added=True,
+    ),
     Dirt("campaigns", "null_key", 0.080, "campaign_id is empty", added=True),
     Dirt("campaigns", "outer_blanks", 0.080, "blanks around name", refused=False),
     Dirt("campaigns", "mixed_case", 0.080, "channel in capitals", refused=False),
@@ -103,7 +123,9 @@ DIRT: tuple[Dirt, ...] = (
     Dirt("clicks", "mixed_case", 0.010, "campaign_id in capitals", refused=False),
     Dirt("clicks", "date_format", 0.020, "clicked_at as DD/MM/YYYY HH:MM", refused=False),
     Dirt("clicks", "exact_duplicate", 0.010, "the line stands twice in its file", refused=False, added=True),
-    Dirt("clicks", "key_duplicate", 0.005, "superseded: another cost, clicked_at 30 s earlier", refused=False, added=True),
+    Dirt(
+        "clicks", "key_duplicate", 0.005, "superseded: another cost, clicked_at 30 s earlier", refused=False, added=True
+    ),
     Dirt("order_events", "null_key", 0.005, "event_id is null"),
     Dirt("order_events", "null_value", 0.005, "event_type is null"),
     Dirt("order_events", "wrong_type", 0.010, 'amount is "12,50", "abc" or "N/A"'),

@@ -51,7 +51,9 @@ _BARE = frozenset({"customer_id", "amount", "shipping"})
 # true of the order, so on all of its lines
 _OF_ORDER = ("dangling_customer", "dangling_campaign")
 _SHIPPING = [
-    f'{{"city":"{city.name}","country":"{city.country}","method":"{method}"}}' for city in CITIES for method in SHIPPING_METHODS
+    f'{{"city":"{city.name}","country":"{city.country}","method":"{method}"}}'
+    for city in CITIES
+    for method in SHIPPING_METHODS
 ]
 _SPOILS: Mapping[str, Mapping[str, Spoil]] = {
     "dangling_customer": {"customer_id": constant(NO_CUSTOMER)},

@@ -30,14 +30,13 @@ from lakehouse.sample_data.spoil import (
     Spoil,
     code_of,
     codes,
-    constant,
     in_blanks,
     in_capitals,
     missing,
     of_no_order,
     spoiled,
 )
-from lakehouse.sample_data.text import Columns, chosen, decimals, joined, taken
+from lakehouse.sample_data.text import Columns, chosen, decimals, joined
 from lakehouse.sample_data.words import PAYMENT_METHODS
 
 FEED = "payments"

@@ -3,6 +3,7 @@ order was placed on and its place in that day, so that each feed works out what 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ def chunks(shop: Shop, day: int, at_least: int = 1) -> list[Orders]:
     count = orders_a_day(shop)
     parts = max(at_least, -(-count // CHUNK))
     edges = [count * part // parts for part in range(parts + 1)]
-    return [Orders(shop, day, np.arange(start, end)) for start, end in zip(edges, edges[1:], strict=False)]
+    return [Orders(shop, day, np.arange(start, end)) for start, end in itertools.pairwise(edges)]
 
 
 def ids(prefix: str, orders: Orders) -> pa.Array:
@@ -104,7 +105,9 @@ def moment_of(orders: Orders, state: int) -> Ints:
     if state in (PAID, CANCELLED):
         return np.where(cancelled == (state == CANCELLED), decided, NEVER)
     if state == RETURNED:
-        evening = midnight(orders.day + 3) + 20 * _HOUR + 600 + below(orders.key("returned at"), orders.index, 3 * _HOUR)
+        evening = (
+            midnight(orders.day + 3) + 20 * _HOUR + 600 + below(orders.key("returned at"), orders.index, 3 * _HOUR)
+        )
         return np.where(happens(orders.key("returned"), orders.index, _RETURNED) & ~cancelled, evening, NEVER)
     return np.where(cancelled, NEVER, _on_its_way(orders, state))
 

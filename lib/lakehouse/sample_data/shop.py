@@ -26,7 +26,9 @@ class Shop:
 def require_shop(seed: int, scale: float) -> Shop:
     """The shop of this seed and scale; ValueError where the scale makes none."""
     if not 0 < scale <= MAX_SCALE:
-        raise ValueError(f"scale is {scale}, it must be above 0 and at most {MAX_SCALE:,.0f} (scale 1: 1,000 orders a day).")
+        raise ValueError(
+            f"scale is {scale}, it must be above 0 and at most {MAX_SCALE:,.0f} (scale 1: 1,000 orders a day)."
+        )
     return Shop(seed, float(scale))
 
 

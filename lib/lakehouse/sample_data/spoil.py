@@ -45,10 +45,16 @@ def code_of(feed: str, kind: str) -> int:
 
 def codes_where(feed: str, *, added: bool | None = None, refused: bool | None = None) -> list[int]:
     """The codes of the kinds that are of this sort."""
-    return [code for code, dirt in enumerate(dirt_of(feed)) if added in (None, dirt.added) and refused in (None, dirt.refused)]
+    return [
+        code
+        for code, dirt in enumerate(dirt_of(feed))
+        if added in (None, dirt.added) and refused in (None, dirt.refused)
+    ]
 
 
-def spoiled(feed: str, columns: Columns, kinds: Codes, spoils: Mapping[str, Mapping[str, Spoil]]) -> tuple[Columns, Codes]:
+def spoiled(
+    feed: str, columns: Columns, kinds: Codes, spoils: Mapping[str, Mapping[str, Spoil]]
+) -> tuple[Columns, Codes]:
     """The columns with their dirt in place, and each line's kind; kinds that add a line have put theirs at the end.
 
     `spoils` says by kind and column what happens; kinds that work on whole lines are left to `broken_csv` and `broken_json`.

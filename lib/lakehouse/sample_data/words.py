@@ -47,4 +47,9 @@ CAMPAIGN_CHANNELS = ("search", "social", "email", "display")
 
 # as they stand in a CSV file; every one that needs quotes has them
 PLAIN_NOTES = ("gift", "leave at the door", "call first", "fragile")
-HARD_NOTES = ('"wrap it, please"', '"first line\nsecond line"', '"say ""hello"" to her"', '"3"" wide, ring twice\nthank you"')
+HARD_NOTES = (
+    '"wrap it, please"',
+    '"first line\nsecond line"',
+    '"say ""hello"" to her"',
+    '"3"" wide, ring twice\nthank you"',
+)

@@ -13,7 +13,17 @@ from lakehouse import lake
 from lakehouse.frames import HIDDEN_PREFIX, col, quoted, require_columns
 from lakehouse.registry import Columns, Name, Sql, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, has_no_match, require_commit, save_rows
-from lakehouse.upserts import DELETES, PRESENT, Batch, different, newer, not_older, one_row_per_key, same_keys, with_present_keys
+from lakehouse.upserts import (
+    DELETES,
+    PRESENT,
+    Batch,
+    different,
+    newer,
+    not_older,
+    one_row_per_key,
+    same_keys,
+    with_present_keys,
+)
 
 
 @sink
@@ -51,7 +61,9 @@ def merge(
     else:
         matched = [] if insert_only else _matched(flagged, keys, sequence_by or [], update_columns, before.schema.names)
         done = _merge(batch, before, write, table, keys, matched, when_missing)
-    result = Written(table, None, batch.count, unchanged=batch.count) if done is None else _written(table, done, batch.count)
+    result = (
+        Written(table, None, batch.count, unchanged=batch.count) if done is None else _written(table, done, batch.count)
+    )
     return replace(result, ignored=tuple(ignored))
 
 
@@ -92,14 +104,22 @@ def _merge(
 
 
 def _matched(
-    rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[str], update_columns: Sequence[str] | None, known: Sequence[str]
+    rows: DataFrame,
+    keys: Sequence[str],
+    sequence_by: Sequence[str],
+    update_columns: Sequence[str] | None,
+    known: Sequence[str],
 ) -> list[tuple[str, Mapping[str, str] | None]]:
     """For keys that are there: delete where asked, update where newer or, without a sequence, different."""
     there = {name.lower() for name in known}
     shown = [name for name in rows.columns if not name.startswith(HIDDEN_PREFIX) and name not in keys]
     updated = [name for name in shown if update_columns is None or name in update_columns]
     compared = [name for name in updated if name.lower() in there]
-    changed = newer(rows.schema, sequence_by, compared) if sequence_by else different(compared, [n for n in updated if n not in compared])
+    changed = (
+        newer(rows.schema, sequence_by, compared)
+        if sequence_by
+        else different(compared, [n for n in updated if n not in compared])
+    )
     update = {quoted(name): f"source.{quoted(name)}" for name in updated}
     if DELETES not in rows.columns:
         return [(changed, update)]

@@ -12,7 +12,12 @@ from lakehouse.targets import Write, Written, aligned, earlier_write, save_rows
 
 @sink
 def overwrite(
-    df: DataFrame, write: Write, *, table: Name, replace_where: Sql | None = None, partitions: Literal["dynamic"] | None = None
+    df: DataFrame,
+    write: Write,
+    *,
+    table: Name,
+    replace_where: Sql | None = None,
+    partitions: Literal["dynamic"] | None = None,
 ) -> Written:
     """Replaces the table, the rows of `replace_where`, or (`partitions: dynamic`) the partitions that the rows fall into."""
     if replace_where is not None and partitions is not None:

@@ -40,7 +40,9 @@ def pin(
         raise DataError(f"source 'files': there is no {place}")
     if not read.incremental:
         return {"files": [[file.path, file.size, file.modified] for file in listed]}
-    rewritten = [file for file in listed if file.path in read.taken and read.taken[file.path] != (file.size, file.modified)]
+    rewritten = [
+        file for file in listed if file.path in read.taken and read.taken[file.path] != (file.size, file.modified)
+    ]
     if rewritten and on_rewrite == "fail":
         names = ", ".join(file.path for file in rewritten[:5])
         raise DataError(f"source 'files': {len(rewritten)} files were rewritten since they were taken ({names}); "
@@ -70,10 +72,14 @@ def files(
     """
     taken = [FileInfo(*file) for file in read.pin["files"]]
     kind = format or _format_of(taken, path)
-    evolution = schema_evolution or ("none" if read.fields is not None and read.layer != "bronze" else "add_new_columns")
+    evolution = schema_evolution or (
+        "none" if read.fields is not None and read.layer != "bronze" else "add_new_columns"
+    )
     known = as_text(read.fields) if read.fields is not None else read.known
     closed = known is not None and (evolution != "add_new_columns" or read.fields is not None)
-    chosen = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in (options or {}).items()}
+    chosen = {
+        name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in (options or {}).items()
+    }
     paths, base = [file.path for file in taken], _base(resolved(path, read.root), taken)
     if not paths:
         return spark.createDataFrame([], read.fields or "value string").withColumn(FILE, F.lit(None).cast("string"))
@@ -86,7 +92,9 @@ def files(
     return _evolved(rows, known, evolution, read) if closed else rows
 
 
-def _read_typed(spark: SparkSession, kind: str, paths: list[str], base: Mapping[str, str], options: Mapping[str, str]) -> DataFrame:
+def _read_typed(
+    spark: SparkSession, kind: str, paths: list[str], base: Mapping[str, str], options: Mapping[str, str]
+) -> DataFrame:
     merge = {"mergeSchema": "true"} if kind in ("parquet", "orc") and len(paths) > 1 else {}
     return spark.read.format(kind).options(**{**base, **merge, **options}).load(paths).select("*", file_name())
 
@@ -98,7 +106,9 @@ def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, re
     if not new:
         return rows
     if evolution == "fail":
-        raise DataError(f"source 'files': new columns {', '.join(new)}; add them to the contract, or set schema_evolution")
+        raise DataError(
+            f"source 'files': new columns {', '.join(new)}; add them to the contract, or set schema_evolution"
+        )
     if not (evolution == "rescue" or read.rescue):
         return rows  # conform leaves them out and names them
     entries = F.array(*[F.struct(F.lit(name).alias("key"), col(name).cast("string").alias("value")) for name in new])
@@ -116,7 +126,9 @@ def _format_of(taken: list[FileInfo], path: str) -> Format:
         found.add(next((_ENDINGS[part] for part in reversed(parts) if part in _ENDINGS), None))
     if len(found) == 1 and None not in found:
         return next(iter(found))  # type: ignore[return-value]
-    raise ValueError(f"the format of {path} cannot be told by the files' endings; set format: csv, json, parquet, avro, orc or text")
+    raise ValueError(
+        f"the format of {path} cannot be told by the files' endings; set format: csv, json, parquet, avro, orc or text"
+    )
 
 
 def _base(place: str, taken: list[FileInfo]) -> dict[str, str]:
@@ -133,4 +145,3 @@ def _folder(place: str) -> Path:
     parts = Path(place).parts
     wild = next((index for index, part in enumerate(parts) if set("*?[") & set(part)), len(parts))
     return Path(*parts[:wild])
-

@@ -14,7 +14,7 @@ def rows(spark: SparkSession, *, schema: str, rows: list[dict[str, Any] | list[A
     """Rows written in the YAML itself, each a mapping or a list in the schema's order; for tests and small lookups."""
     from pyspark.sql.types import StructType
 
-    names = StructType.fromDDL(schema).names
+    names = StructType.fromDDL(schema).fieldNames()  # type: ignore[attr-defined]
     texts = [json.dumps(row if isinstance(row, dict) else dict(zip(names, row, strict=True))) for row in rows]
     lines = spark.createDataFrame([(text,) for text in texts], "line string")
     return lines.select(F.from_json("line", schema, {"mode": "FAILFAST"}).alias("row")).select("row.*")

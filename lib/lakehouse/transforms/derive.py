@@ -16,5 +16,7 @@ def derive(df: DataFrame, *, columns: dict[str, Sql]) -> DataFrame:
     for name, sql in columns.items():
         tried = flagged.withColumn(_TRIED, attempt(F.expr(sql)))
         error = F.when(col(_TRIED).isNull(), F.lit(f"the expression of {name} fails for this row"))
-        flagged = tried.withColumns({EXTRA: F.coalesce(col(EXTRA), error), name: col(_TRIED).getField("value")}).drop(_TRIED)
+        flagged = tried.withColumns({EXTRA: F.coalesce(col(EXTRA), error), name: col(_TRIED).getField("value")}).drop(
+            _TRIED
+        )
     return flagged

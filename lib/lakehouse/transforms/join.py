@@ -25,4 +25,3 @@ def join(
     if twice and how not in ("left_semi", "left_anti"):
         raise ValueError(f"both sides have {', '.join(sorted(twice))}; rename or drop them, or use 'lookup'")
     return df.join(renamed, on=list(pairs), how=how)
-

@@ -1,0 +1,33 @@
+# The lake of `make demo` is lake/, or where LAKE says: the environment reaches the jobs as it is.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean environment
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: environment ## makes .venv with all packages and JARs; finishes what was begun
+	@echo "ready: .venv (source .venv/bin/activate, or ./spark-submit.sh)"
+
+demo: environment ## the next day of the example shop, from landing files to gold
+	@$(BIN)/lakehouse demo
+
+test: environment ## the whole suite, on real Spark, Delta and MinIO, with the coverage gate
+	@conf/spark/minio.sh >/dev/null
+	@$(BIN)/python -m pytest --cov
+
+lint: environment ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: environment ## the benchmarks; results in benchmarks/results
+	@$(BIN)/python benchmarks/run.py
+
+clean: ## removes what tests and tools left; the lake and .venv stay
+	@rm -rf .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage .coverage.* artifacts spark-warehouse metastore_db derby.log hs_err_pid*.log
+	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@conf/spark/setup.sh
