@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, reduce
 from typing import Any
@@ -326,17 +326,9 @@ def _write(batch: Batch, raw: DataFrame, one: _Pass, sink: SinkStep, counted: Ma
         broken = lambda keys: _broken_keys(batch, raw, keys)  # noqa: E731 (a closure over the batch, called at most once)
         write = Write(batch.spark, plan.layout, commit, _settings(plan, sink), batch.now, broken)
         if sink.step.option("path"):
-            place = resolved(str(sink.step.option("path")), plan.job.root)
-            return sink.step.entry.function(rows, write, **{**_options(sink, batch), "path": place})
-        return sink.step.call(rows, write, now=batch.now)
-
-
-def _options(sink: SinkStep, batch: Batch) -> dict[str, Any]:
-    from lakehouse.registry import call_options
-
-    return call_options(
-        sink.step.entry, sink.step.entry.options.model_validate(sink.step.given, context={"now": batch.now})
-    )
+            write = replace(write, place=resolved(str(sink.step.option("path")), plan.job.root))
+        written: Written = sink.step.call(rows, write, now=batch.now)
+        return written
 
 
 def _settings(plan: Plan, sink: SinkStep) -> Settings:

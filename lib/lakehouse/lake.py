@@ -135,7 +135,7 @@ def merge(
         else:
             builder = builder.whenMatchedUpdate(when, dict(assignments))
     if not_matched is not None:
-        builder = builder.whenNotMatchedInsert(not_matched[0], dict(not_matched[1]))
+        builder = builder.whenNotMatchedInsert(not_matched[0] or "true", dict(not_matched[1]))
     if missing is not None:
         builder = builder.whenNotMatchedBySourceDelete(missing)
     with_identity(spark, commit, builder.execute)

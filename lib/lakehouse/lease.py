@@ -31,7 +31,7 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
         with _alive(layout) as life:
             try:
                 for name in sorted(set(names)):
-                    taken.append(_take_remote(layout, name, life))
+                    taken.append(_take_remote(layout, name, life))  # noqa: PERF401 (taken ones are given back on an error)
                 yield
             finally:
                 for path in reversed(taken):
@@ -39,7 +39,7 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
         return
     try:
         for name in sorted(set(names)):
-            taken.append(_take_local(layout, name))
+            taken.append(_take_local(layout, name))  # noqa: PERF401 (as above)
         yield
     finally:
         for handle in reversed(taken):

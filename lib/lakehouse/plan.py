@@ -336,28 +336,35 @@ def _plan_problems(plan: Plan) -> Iterator[Problem]:
         yield source.problem(
             ("read",), f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out"
         )
-    for sink in plan.sinks:
-        if plan.read == "incremental" and (
-            sink.step.name in ("overwrite", "snapshot") or sink.step.option("when_missing") == "delete"
-        ):
-            why = "when_missing: delete" if sink.step.option("when_missing") else "overwrite"
-            if not (sink.step.name == "snapshot"):
-                yield sink.step.problem(f"{why} needs all rows each time; set read: full")
     for step in plan.transforms:
         if "tables" in step.entry.given:
             yield from _undeclared(plan, step)
+    yield from _not_built(plan)
+    yield from _sink_problems(plan)
+
+
+def _not_built(plan: Plan) -> Iterator[Problem]:
+    """Words that are known and not built yet: refused, never ignored."""
+    config, source = plan.job.config, plan.job.source
     if config.stream is not None and config.stream.trigger != "available_now":
         yield source.problem(("stream", "trigger"), "only available_now runs yet; a continuous trigger is not built")
     if config.stream is not None and config.stream.watermark is not None:
         yield source.problem(("stream", "watermark"), "watermarks are not built yet; take it out")
     if config.expectations is not None:
         yield source.problem(("expectations",), "Great Expectations suites are not built yet; take it out")
-    targets = [sink.target for sink in plan.sinks]
-    for index, target in enumerate(targets):
-        if target in targets[:index]:
-            yield source.problem(("sinks", index), f"'{target}' is written twice; give one sink the other's rows")
-        if target in plan.inputs and plan.source.option("table") == target:
-            yield source.problem(("sink",), f"'{target}' is both source and target")
+
+
+def _sink_problems(plan: Plan) -> Iterator[Problem]:
+    source, targets = plan.job.source, [sink.target for sink in plan.sinks]
+    for index, sink in enumerate(plan.sinks):
+        deletes = sink.step.option("when_missing") == "delete"
+        if plan.read == "incremental" and (deletes or sink.step.name == "overwrite"):
+            what = "when_missing: delete" if deletes else "overwrite"
+            yield sink.step.problem(f"{what} needs all rows each time; set read: full")
+        if sink.target in targets[:index]:
+            yield source.problem(("sinks", index), f"'{sink.target}' is written twice; give one sink the other's rows")
+        if sink.target in plan.inputs:
+            yield source.problem(sink.step.path, f"'{sink.target}' is both input and target")
 
 
 def _undeclared(plan: Plan, step: Step) -> Iterator[Problem]:

@@ -179,10 +179,10 @@ def jobs_table(plans: Sequence[Plan]) -> str:
     return table(["job", "reads", "writes", "description"], rows)
 
 
-def words_page(kind: str) -> str:
+def words_page(kind: registry.Kind) -> str:
     """Every registered word of a kind with its options, from the code itself."""
     blocks = []
-    for entry in registry.known(kind):  # type: ignore[arg-type]
+    for entry in registry.known(kind):
         options = []
         for info in entry.options.model_fields.values():
             default = "" if info.is_required() else f" = {json.dumps(info.default)}"
@@ -192,11 +192,8 @@ def words_page(kind: str) -> str:
 
 
 def _type_text(annotation: Any) -> str:
-    return (
-        getattr(annotation, "__name__", None)
-        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
-        else str(annotation).replace("typing.", "")
-    )  # type: ignore[return-value]
+    plain = isinstance(annotation, type) and not hasattr(annotation, "__args__")
+    return str(annotation.__name__ if plain else annotation).replace("typing.", "")
 
 
 def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> str:

@@ -154,7 +154,8 @@ def query(path: str, root: str, sql: str) -> list[dict[str, Any]]:
     import pyarrow as pa
     from deltalake import QueryBuilder
 
-    return pa.table(QueryBuilder().register("t", opened).execute(sql).read_all()).to_pylist()
+    found: list[dict[str, Any]] = pa.table(QueryBuilder().register("t", opened).execute(sql).read_all()).to_pylist()
+    return found
 
 
 def storage_options(root: str) -> dict[str, str] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.types import NullType, StructField, StructType
 
 from lakehouse.errors import ConfigError, SinkError
@@ -52,6 +52,8 @@ class Write:
     commit: Commit
     settings: Settings
     now: datetime
+    place: str | None = None
+    """Where a sink with a `path` writes, resolved from the project's root."""
     quarantined: Callable[[Sequence[str]], DataFrame | None] = lambda _: None
     """The given key columns of this batch's broken rows: such keys are not missing."""
 
@@ -106,7 +108,7 @@ def aligned(
     return rows.drop(*ignored), ignored
 
 
-def _storable(rows: DataFrame, name: str):  # type: ignore[no-untyped-def]
+def _storable(rows: DataFrame, name: str) -> Column:
     """A column that is NULL in every row has no type of its own; Delta stores it as text."""
     return col(name).cast("string") if isinstance(rows.schema[name].dataType, NullType) else col(name)
 

@@ -65,7 +65,7 @@ def _header(path: str, options: Mapping[str, str]) -> tuple[str, ...] | None:
     raw = read_start(path, _HEADER_BYTES)
     suffix = next((ending for ending in _OPEN if path.endswith(ending)), None)
     try:
-        plain = _OPEN[suffix](raw).read1(_HEADER_BYTES) if suffix else raw  # type: ignore[attr-defined]
+        plain = _OPEN[suffix](raw).read1(_HEADER_BYTES) if suffix else raw
         encoding = options.get("encoding", options.get("charset", "utf-8"))
         text = plain.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding, errors="replace")
         separator = options.get("sep", options.get("delimiter", ","))

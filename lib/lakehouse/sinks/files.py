@@ -19,7 +19,8 @@ def files(
     mode: Literal["append", "overwrite"] = "append",
 ) -> Written:
     """Writes files: each batch to a folder of its own below `path` (`append`), or all of `path` anew (`overwrite`)."""
-    folder = f"{path.rstrip('/')}/batch={write.commit.batch:012d}" if mode == "append" else path
+    place = write.place or path
+    folder = f"{place}/batch={write.commit.batch:012d}" if mode == "append" else place
     rows = df.select(*map(col, visible(df)))
     writer = rows.write.mode("overwrite").format(format)
     (writer.option("header", "true") if format == "csv" else writer).save(folder)

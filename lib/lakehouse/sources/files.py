@@ -120,12 +120,13 @@ def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, re
 
 def _format_of(taken: list[FileInfo], path: str) -> Format:
     """The format by the files' endings (`.csv.gz` is csv); raises ValueError where they do not say one."""
-    found = set()
+    found: set[Format | None] = set()
     for name in [file.path for file in taken] or [path]:
         parts = Path(name).name.lower().split(".")[1:]
         found.add(next((_ENDINGS[part] for part in reversed(parts) if part in _ENDINGS), None))
-    if len(found) == 1 and None not in found:
-        return next(iter(found))  # type: ignore[return-value]
+    known = [kind for kind in found if kind is not None]
+    if len(found) == len(known) == 1:
+        return known[0]
     raise ValueError(
         f"the format of {path} cannot be told by the files' endings; set format: csv, json, parquet, avro, orc or text"
     )
