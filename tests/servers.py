@@ -51,9 +51,25 @@ def minio(*buckets: str) -> Iterator[Minio]:
             (Path(folder) / "data" / bucket).mkdir(parents=True)  # a folder of its disk is a bucket
         address = f"127.0.0.1:{free_port()}"
         access_key, secret_key = secrets.token_hex(8), secrets.token_hex(16)
-        command = [minio_program(), "server", f"{folder}/data", "--address", address, "--console-address", "127.0.0.1:0"]
-        environment = {"HOME": folder, "MINIO_ROOT_USER": access_key, "MINIO_ROOT_PASSWORD": secret_key, "MINIO_BROWSER": "off"}
-        with open(f"{folder}/log", "wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+        command = [
+            minio_program(),
+            "server",
+            f"{folder}/data",
+            "--address",
+            address,
+            "--console-address",
+            "127.0.0.1:0",
+        ]
+        environment = {
+            "HOME": folder,
+            "MINIO_ROOT_USER": access_key,
+            "MINIO_ROOT_PASSWORD": secret_key,
+            "MINIO_BROWSER": "off",
+        }
+        with (
+            (Path(folder) / "log").open("wb") as log,
+            subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
+        ):
             try:
                 wait_until_live(f"http://{address}/minio/health/ready", process, Path(f"{folder}/log"))
                 yield Minio(f"http://{address}", access_key, secret_key, process)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from landing_files import Row, number, rows_of, whole_rows
 
 from lakehouse.sample_data import feeds, write_shop
+from landing_files import Row, number, rows_of, whole_rows
 
 FEEDS = [feed.name for feed in feeds()]
 
@@ -60,7 +60,9 @@ def test_another_seed_or_scale_gives_other_bytes(tmp_path: Path, seed: int, scal
 
 def test_a_day_alone_equals_the_day_among_others(shop: Path, tmp_path: Path) -> None:
     alone = write_shop(tmp_path, first_day=3, days=1)
-    assert {path.relative_to(tmp_path) for path in alone} == {path.relative_to(shop) for path in shop.rglob("*2026-01-03*")}
+    assert {path.relative_to(tmp_path) for path in alone} == {
+        path.relative_to(shop) for path in shop.rglob("*2026-01-03*")
+    }
     assert digests(tmp_path).items() <= digests(shop).items()
 
 
@@ -68,7 +70,9 @@ def test_writing_again_touches_no_file(tmp_path: Path) -> None:
     first = write_shop(tmp_path, days=1, scale=0.02)
     before = {path: path.stat() for path in first}
     assert write_shop(tmp_path, days=1, scale=0.02) == first
-    assert {path: path.stat().st_mtime_ns for path in first} == {path: found.st_mtime_ns for path, found in before.items()}
+    assert {path: path.stat().st_mtime_ns for path in first} == {
+        path: found.st_mtime_ns for path, found in before.items()
+    }
     assert {path: path.stat().st_ino for path in first} == {path: found.st_ino for path, found in before.items()}
 
 
@@ -114,7 +118,9 @@ def test_importing_is_cheap() -> None:
         "import lakehouse.sample_data; took = time.perf_counter() - start;"
         "print(took, *{name.split('.')[0] for name in set(sys.modules) - before})"
     )
-    took, *loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    took, *loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
     assert not {"numpy", "pyarrow", "pyspark"} & set(loaded)
     assert float(took) < 0.1  # about 4 ms; the rest is for a busy machine
 
@@ -134,7 +140,9 @@ def test_the_columns_are_those_of_the_docs(shop: Path, feed: str) -> None:
     assert all(set(row) - {"_date"} == columns for row in whole_rows(shop, feed))
     pattern = next(found.files for found in feeds() if found.name == feed)
     shape = re.sub(
-        "YYYY-MM-DD|NNN|HH", lambda part: {"NNN": r"\\d{3}", "HH": r"\\d\\d"}.get(part[0], r"\\d{4}-\\d\\d-\\d\\d"), pattern
+        "YYYY-MM-DD|NNN|HH",
+        lambda part: {"NNN": r"\\d{3}", "HH": r"\\d\\d"}.get(part[0], r"\\d{4}-\\d\\d-\\d\\d"),
+        pattern,
     )
     assert all(re.fullmatch(shape.replace("\\\\", "\\"), path.name) for path in (shop / feed).iterdir())
 
@@ -163,7 +171,8 @@ def clean_amounts(rows: list[Row]) -> dict[str, Decimal]:
 def test_an_order_costs_what_its_items_cost(shop: Path) -> None:
     amounts, totals = clean_amounts(whole_rows(shop, "orders")), defaultdict[str, Decimal](Decimal)
     latest = {
-        (row["order_id"], row["line_no"]): row for row in sorted(whole_rows(shop, "order_items"), key=lambda row: row["updated_at"])
+        (row["order_id"], row["line_no"]): row
+        for row in sorted(whole_rows(shop, "order_items"), key=lambda row: row["updated_at"])
     }
     for (order, _), row in latest.items():
         quantity, price = number(row["quantity"]), number(row["unit_price"])
@@ -186,7 +195,9 @@ def test_order_states_follow_each_other(shop: Path) -> None:
 
 
 def test_customers_come_change_go_and_return_out_of_order(shop: Path) -> None:
-    rows = [row for row in whole_rows(shop, "customers") if row["customer_id"] and not row["updated_at"].startswith("2099")]
+    rows = [
+        row for row in whole_rows(shop, "customers") if row["customer_id"] and not row["updated_at"].startswith("2099")
+    ]
     ops = defaultdict[str, str](str)
     for row in sorted(rows, key=lambda row: row["updated_at"]):
         ops[row["customer_id"]] += row["op"]

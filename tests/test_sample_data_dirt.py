@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from landing_files import Row, number, rows_of, whole_rows
 
 from lakehouse.sample_data import DIRT, feeds, write_shop
+from landing_files import Row, number, rows_of, whole_rows
 
 DAYS = 3
 FEEDS = [feed.name for feed in feeds()]
@@ -128,11 +128,17 @@ def repeated_keys(feed: str, rows: list[Row]) -> int:
 
 def payment_kinds(folder: Path) -> Counter[str]:
     """The kinds that show only when payments are held against orders."""
-    orders = [row for row in whole_rows(folder, "orders") if (number(row["amount"]) or 0) > 0 and number(row["amount"]) != 10**9]
+    orders = [
+        row
+        for row in whole_rows(folder, "orders")
+        if (number(row["amount"]) or 0) > 0 and number(row["amount"]) != 10**9
+    ]
     amounts = {row["order_id"]: Decimal(row["amount"]) for row in orders if row["order_id"]}
     cancelled = {row["order_id"] for row in orders if str(row["status"]).strip().lower() == "cancelled"}
     captured = [row for row in whole_rows(folder, "payments") if row["status"] == "captured"]
-    paid = {row["order_id"] for row in captured} | {f"O{row['payment_id'][1:-2]}" for row in captured if row["payment_id"]}
+    paid = {row["order_id"] for row in captured} | {
+        f"O{row['payment_id'][1:-2]}" for row in captured if row["payment_id"]
+    }
     times = Counter(row["payment_id"] for row in captured)
     single = [row for row in captured if times[row["payment_id"]] == 1 and 0 < row["amount"] < 10**9]
     apart = [abs(row["amount"] - amounts[row["order_id"]]) for row in single if row["order_id"] in amounts]
@@ -156,7 +162,9 @@ def test_each_kind_of_dirt_has_its_rate(shop: Path, feed: str) -> None:
     lines, found = len(rows_of(shop, feed)), kinds_found(shop, feed)
     earlier = sum(row["_date"] < "2026-01-03" for row in rows_of(shop, feed))
     stated = {dirt.kind: dirt.rate * (earlier if dirt.kind in CARRIED else lines) for dirt in DIRT if dirt.feed == feed}
-    wrong = {kind: (found[kind], round(due, 1)) for kind, due in stated.items() if abs(found[kind] - due) > 0.25 * due + 2}
+    wrong = {
+        kind: (found[kind], round(due, 1)) for kind, due in stated.items() if abs(found[kind] - due) > 0.25 * due + 2
+    }
     assert wrong == {}
 
 

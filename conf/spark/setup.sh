@@ -14,7 +14,7 @@ say() { echo "setup: $*"; }
 die() { echo "setup: $1" >&2; exit "${2:-1}"; }
 digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
 stamped() { [ "$(cat "$made/$1" 2>/dev/null)" = "$2" ]; }
-first_error() { grep -m1 -iE 'error|unresolved|exception' "$log" || tail -n1 "$log"; }
+why() { { grep -m1 -oE "$1" "$log" || tail -n1 "$log"; } | cut -c1-200; }
 
 # What identifies the Java that Spark will start; where Spark 4.1 cannot use it, what was found and the remedy.
 java_identity() {
@@ -48,7 +48,7 @@ find_python() {
 
 pip_install() {
     PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -I -m pip install "$@" >>"$log" 2>&1 ||
-        die "pip: $(first_error) (all of it: $log); the same command tries again"
+        die "pip: $(why '^ERROR: .*') (more in $log); the same command tries again"
 }
 
 install_packages() {
@@ -98,16 +98,17 @@ fetch_jars() {
     for try in 1 2 3; do
         bad=$(bad_jars "$cache")
         [ -n "$bad" ] || break
-        # A bad file is fetched again, and not from Ivy's own cache; a first try goes on where a killed one stopped.
-        for name in $bad; do rm -f "$cache/$name"; done
-        [ "$try" = 1 ] || rm -rf "$ivy"
-        say "$(wc -w <<<"$bad") JARs from Maven Central"
+        # A bad file is fetched again, and not from Ivy's own cache; where one is just missing, Ivy goes on with what it has.
+        for name in $bad; do [ ! -e "$cache/$name" ] || rm -rf "$ivy" "${cache:?}/$name"; done
+        say "JARs to fetch from Maven Central: $(wc -w <<<"$bad")"
         mkdir -p "$ivy"
         : >"$ivy/nothing.py"
-        spark_submit --conf spark.jars.ivySettings=$conf/ivysettings.xml --conf spark.jars.ivy="$ivy" \
-            --packages "$(jars | grep -F "$bad" | cut -d' ' -f1 | paste -sd,)" "$ivy/nothing.py" ||
-            die "Ivy: $(first_error) (all of it: $log); the same command tries again"
-        for name in $bad; do mv -f "$ivy/jars/$name" "$cache/$name"; done
+        if spark_submit --conf spark.jars.ivySettings=$conf/ivysettings.xml --conf spark.jars.ivy="$ivy" \
+            --packages "$(jars | grep -F "$bad" | cut -d' ' -f1 | paste -sd,)" "$ivy/nothing.py"; then
+            for name in $bad; do mv -f "$ivy/jars/$name" "$cache/$name"; done
+        elif [ "$try" = 3 ]; then
+            die "Ivy: $(why 'Server access error.*|unresolved dependency: [^]]*') (more in $log); the same command tries again"
+        fi
     done
     bad=$(bad_jars "$cache")
     [ -z "$bad" ] || die "$(head -n1 <<<"$bad"): not the sha256 of $conf/jars.txt, and fetched 3 times"
@@ -174,6 +175,7 @@ exec 9<$conf/setup.sh # the lock is on this file: .venv comes and goes
 flock -n 9 || { say "waiting for another set-up"; flock 9; }
 ! is_complete "$want" || exit 0
 rm -f "$made/complete"
+[ ! -e "$log" ] || : >"$log"
 install_packages
 install_project
 install_jars

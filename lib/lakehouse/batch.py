@@ -324,7 +324,7 @@ def _write(batch: Batch, raw: DataFrame, one: _Pass, sink: SinkStep, counted: Ma
             rows = rows.where(_fits(batch, rows, sink))
         commit = batch.commit(f"{sink.target}/{plan.sinks.index(sink)}", counts=dict(counted or {}))
         broken = lambda keys: _broken_keys(batch, raw, keys)  # noqa: E731 (a closure over the batch, called at most once)
-        write = Write(batch.spark, plan.layout, commit, _settings(plan, sink), batch.now, broken)
+        write = Write(batch.spark, plan.layout, commit, _settings(plan, sink), batch.now, quarantined=broken)
         if sink.step.option("path"):
             write = replace(write, place=resolved(str(sink.step.option("path")), plan.job.root))
         written: Written = sink.step.call(rows, write, now=batch.now)

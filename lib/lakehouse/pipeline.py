@@ -96,7 +96,7 @@ def _recorded_failure(plan: Plan, record: RunRecord, error: BaseException) -> Ba
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted(f"{plan.name} was interrupted; the next run finishes it")
     known = error if isinstance(error, LakehouseError) else readable(error)
-    failed = replace(record, state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
+    failed = replace(_so_far(plan, record), state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
     if isinstance(error, Refused):
         failed = _with_outcome(failed, error.outcome, ())
     try:
@@ -105,6 +105,16 @@ def _recorded_failure(plan: Plan, record: RunRecord, error: BaseException) -> Ba
         log.event("run_not_recorded", run_id=record.run_id, error=str(unwritten))
     log.event("run_ended", run_id=record.run_id, job=plan.name, state="failed", error=failed.error)
     return known
+
+
+def _so_far(plan: Plan, record: RunRecord) -> RunRecord:
+    """The record with the batches that were finished before a failure."""
+    try:
+        text = progress.load(plan.layout.checkpoint(plan.name))[0].record
+    except LakehouseError:  # a damaged checkpoint is the failure itself
+        return record
+    known = runs.from_json(text) if text else record
+    return known if known.run_id == record.run_id else record
 
 
 def _forget(plan: Plan, spark: SparkSession) -> None:
@@ -349,7 +359,8 @@ class _StreamTaker:
             self._take(rows, number)
         except BaseException as error:
             self.error = error
-            raise
+            # Spark's bridge to Python waits for ever on anything that is no Exception
+            raise RuntimeError(type(error).__name__) from error
 
     def _take(self, rows: DataFrame, number: int) -> None:
         run, dead = self.run, self.run.intent

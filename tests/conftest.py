@@ -1,0 +1,67 @@
+"""One Spark session for the whole run; a project of its own for each test."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, QueryBuilder
+from lakehouse import get_spark
+from lakehouse import run as run_job
+from lakehouse.runs import RunRecord
+
+
+@pytest.fixture(scope="session")
+def spark():
+    session = get_spark("tests")
+    yield session
+    session.stop()
+
+
+@dataclass
+class Project:
+    """A project's folder with its jobs, its data and its lake; tables are read by the deltalake package, never by Spark."""
+
+    root: Path
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    def job(self, name: str, text: str) -> Path:
+        return self.write(f"conf/{name}.yml", textwrap.dedent(text))
+
+    def write(self, path: str, text: str | bytes) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        return file
+
+    def run(self, name: str, **options) -> RunRecord:
+        return run_job(self.root / "conf" / f"{name}.yml", **options)
+
+    def rows(self, table: str, order_by: str | None = None) -> list[dict]:
+        """The table's rows as the deltalake package sees them, ordered by all columns unless told otherwise."""
+        opened = DeltaTable(str(self.lake / table.replace(".", "/")))
+        found = pa.table(QueryBuilder().register("t", opened).execute("SELECT * FROM t").read_all()).to_pylist()
+        return sorted(found, key=lambda row: str(row[order_by]) if order_by else str(row))
+
+    def version(self, table: str) -> int:
+        return DeltaTable(str(self.lake / table.replace(".", "/"))).version()
+
+
+@pytest.fixture
+def project(tmp_path, spark, monkeypatch) -> Project:
+    monkeypatch.delenv("LAKE", raising=False)
+    (tmp_path / "conf").mkdir()
+    return Project(tmp_path)
+
+
+def balanced(record: RunRecord) -> bool:
+    """The two balances of every run record."""
+    fates = record.rows_valid + record.rows_quarantined + record.rows_dropped + record.rows_late
+    effects = record.rows_inserted + record.rows_updated + record.rows_deleted + record.rows_unchanged
+    return record.rows_read == fates and record.rows_to_sink == effects
