@@ -33,11 +33,12 @@ from lakehouse.frames import (
     visible,
 )
 from lakehouse.plan import Plan, SinkStep, Step
-from lakehouse.quality import QUARANTINED, WARNED, Check, counters, with_fate, with_reasons
+from lakehouse.quality import FAILED, FATES, QUARANTINED, WARNED, Check, counters, with_fate, with_reasons
 from lakehouse.sql_text import mentions
 from lakehouse.tables import resolved
 from lakehouse.targets import Settings, Write, Written
 
+_SHOWN_REASONS = 5
 _PATIENCE = 10.0  # seconds until a count that does not come is taken by reading again
 
 
@@ -430,7 +431,7 @@ def _refusal(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> str | N
     config = batch.plan.job.config
     gate, read, broken = config.quality_gate, counts["rows_read"], counts["rows_quarantined"]
     if counts["rows_failed"]:
-        return f"{counts['rows_failed']} of {read} rows fail the run: {_named_failures(batch, raw)}"
+        return f"{counts['rows_failed']} of {read} rows fail the run: {_named_reasons(batch, raw, FAILED)}"
     if gate is None:
         return None
     if read == 0 and not config.allow_empty:
@@ -438,23 +439,18 @@ def _refusal(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> str | N
     if gate.min_rows is not None and read < gate.min_rows and not (read == 0 and config.allow_empty):
         return f"the input has {read} rows, quality_gate asks for {gate.min_rows}"
     if gate.max_quarantined is not None and read and broken / read > gate.max_quarantined:
-        return (
-            f"{broken} of {read} rows ({broken / read:.1%}) are broken, quality_gate allows {gate.max_quarantined:.1%}"
-        )
+        said = f"{broken} of {read} rows ({broken / read:.1%}) are broken ({_named_reasons(batch, raw, QUARANTINED)})"
+        return f"{said}, quality_gate allows {gate.max_quarantined:.1%}"
     return None
 
 
-def _named_failures(batch: Batch, raw: DataFrame) -> str:
-    checks = [item for _, item in _checks(batch)]
-    failed = _checked(batch, raw).where(col(FATE) > QUARANTINED)
-    by_rule = (
-        with_reasons(failed, checks)
-        .select(F.explode(REASONS).alias("reason"))
-        .groupBy("reason.rule")
-        .count()
-        .orderBy("rule")
-    )
-    return ", ".join(f"{row['rule']} ({row['count']})" for row in by_rule.collect())
+def _named_reasons(batch: Batch, raw: DataFrame, fate: int) -> str:
+    """The rules that gave rows this fate with how many each, the most frequent first; of other extras the number."""
+    found = _checked(batch, raw).where(col(FATE) == fate)
+    checks = [item for _, item in _checks(batch) if FATES[item.on_fail] == fate]
+    reasons = with_reasons(found, checks).select(F.explode(REASONS).alias("reason"))
+    by_rule = reasons.groupBy("reason.rule").count().orderBy(F.desc("count"), "rule").limit(_SHOWN_REASONS).collect()
+    return ", ".join(f"{row['rule']}: {row['count']}" for row in by_rule) or "taken out by the transforms"
 
 
 def _broken(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> DataFrame:

@@ -89,7 +89,8 @@ def run_all(
     before = edges(plans)
     results: dict[str, Result] = {}
     running: dict[Future[RunRecord], str] = {}
-    with ThreadPoolExecutor(max_workers=side_by_side, thread_name_prefix="job") as pool:
+    pool = ThreadPoolExecutor(max_workers=side_by_side, thread_name_prefix="job")
+    try:
         while len(results) < len(plans):
             for plan in plans:
                 if plan.name not in results and plan.name not in running.values():
@@ -107,6 +108,9 @@ def run_all(
                 error = future.exception()
                 results[name] = Result(name, error=error) if error else Result(name, future.result())
                 on_end(results[name])
+    finally:
+        # not to be waited for: on Ctrl-C the jobs under way are left to the next run, which finishes them
+        pool.shutdown(wait=False, cancel_futures=True)
     return [results[plan.name] for plan in plans]
 
 
