@@ -118,12 +118,15 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     """
     one = _one_pass(batch, raw)
     _require_sink_columns(batch.plan, one.rows)
-    counted = _counted_first(batch, raw) if _needs_counts(batch.plan) else None
-    if counted is not None:
+    held = _is_held(batch.plan)
+    if held:
+        one = replace(one, rows=one.rows.localCheckpoint())
+    counted = one.counts() if held else _counted_first(batch, raw) if _needs_counts(batch.plan) else None
+    if counted is not None and _needs_counts(batch.plan):
         _require_gate(batch, raw, counted)
     written = [_write(batch, raw, one, sink, counted) for sink in batch.plan.sinks]
     was_read = any(not item.repeated for item in written)
-    counts = (one.counts() if was_read else None) or counted or _count(batch, raw)
+    counts = counted or (one.counts() if was_read else None) or _count(batch, raw)
     broken = None
     if counts["rows_quarantined"]:
         broken = quarantine.write(
@@ -365,6 +368,12 @@ def _missing(rows: DataFrame, sink: SinkStep, names: Sequence[str]) -> list[Prob
     except ValueError as error:
         return [sink.step.problem(str(error))]
     return []
+
+
+def _is_held(plan: Plan) -> bool:
+    """True where the frame is read several times and costs more than a scan: then it is worked out once and held."""
+    several = len(plan.sinks) > 1 or _needs_counts(plan)
+    return several and not all(step.entry.traits.get("row_wise") for step in plan.transforms)
 
 
 def _needs_counts(plan: Plan) -> bool:

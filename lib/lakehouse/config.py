@@ -10,25 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from lakehouse.errors import ConfigError, Problem, did_you_mean
+from lakehouse.refusals import TABLE_NAME, refusals
 from lakehouse.yaml_text import Document, Value, parse, scalar
 from lakehouse.yaml_text import Path as KeyPath
 
-_VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^}:]*)(?P<rest>:[^}]*)?\}")
-_TABLE = r"^[A-Za-z0-9_]+\.[A-Za-z0-9_]+$"
-_CLASH = {"missing": "is missing", "extra_forbidden": "unknown key"}
-_KINDS = {
-    "string_type": "a string",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-}
+_VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^}:]*)(?P<rest>:[^}]*)?\}|(?P<open>\$\{)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PARTS_LEFT_OUT = {"layer": "silver", "source": {"rows": {}}}  # in place of what is missing or refused
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -85,13 +75,13 @@ class JobConfig(_Strict):
     tags: list[str] = Field(default_factory=list)
     source: Word
     read: Literal["incremental", "full"] | None = None
-    inputs: list[Annotated[str, Field(pattern=_TABLE)]] = Field(default_factory=list)
+    inputs: list[Annotated[str, Field(pattern=TABLE_NAME)]] = Field(default_factory=list)
     contract: str | None = None
     schema_: str | None = Field(None, alias="schema", description="Spark DDL: `id bigint, name string`.")
     rules: list[Word] = Field(default_factory=list)
     quality_gate: QualityGate | None = None
     allow_empty: bool = False
-    quarantine: Annotated[str, Field(pattern=_TABLE)] | None = None
+    quarantine: Annotated[str, Field(pattern=TABLE_NAME)] | None = None
     transforms: list[Word] = Field(default_factory=list)
     sink: Word | None = None
     sinks: list[dict[str, Any]] | None = Field(None, min_length=1)
@@ -118,13 +108,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Job:
-    """A job's name, its project's root, its config and where each key stands."""
+    """A job's name, its project's root, its config and where each key stands.
+
+    Where there are `problems`, the config lacks the keys that are `refused`, so that all others can be checked too.
+    """
 
     name: str
     root: Path
     file: Path
     config: JobConfig
     source: Source
+    problems: tuple[Problem, ...] = ()
+    refused: frozenset[str | int] = frozenset()
 
 
 def project_root(file: Path) -> Path:
@@ -155,7 +150,7 @@ def read_yaml(file: Path) -> Document:
 
 
 def load_job(file: Path, *, env: str | None, lake: str, variables: Mapping[str, str] | None = None) -> Job:
-    """The job of a YAML file; raises ConfigError with every problem in it."""
+    """The job of a YAML file with the problems in it; raises ConfigError where it is no mapping at all."""
     document = read_yaml(file)
     if not isinstance(document.value, dict):
         raise ConfigError(Problem(document.file, 1, "a job is a mapping: layer, source, sink, ..."))
@@ -167,8 +162,15 @@ def load_job(file: Path, *, env: str | None, lake: str, variables: Mapping[str, 
         defaults = {**extra, **defaults}
     known = {**defaults, **(os.environ if variables is None else variables), "LAKE": lake}
     source = Source(document.file, lines)
-    config = validated(JobConfig, value, source, known)
-    return Job(file.stem, root, file.absolute(), config, source)
+    problems: list[Problem] = []
+    filled = _filled(value, (), lambda path, text: _replaced(text, path, source, known, problems))
+    config, wrong = _checked(JobConfig, filled)
+    refused = {(path or tuple(message.split("'")[1:2]))[0] for path, message in wrong}
+    if config is None:
+        rest = {key: item for key, item in filled.items() if key not in refused}
+        config, _ = _checked(JobConfig, _PARTS_LEFT_OUT | rest)
+    problems += [source.problem(path, message) for path, message in wrong]
+    return Job(file.stem, root, file.absolute(), config, source, tuple(problems), frozenset(refused))
 
 
 def load_mapping(model: type[Model], file: Path) -> tuple[Model, Source]:
@@ -285,66 +287,3 @@ def _replaced(text: str, path: KeyPath, source: Source, variables: Mapping[str, 
         return ""
 
     return FromVariable(_VARIABLE.sub(lookup, text))
-
-
-def _readable(
-    item: ErrorDetails, model: type[BaseModel], source: Source, path: KeyPath = (), what: str = ""
-) -> Problem:
-    loc = tuple(part for part in item["loc"] if not (isinstance(part, str) and part.endswith("]")))
-    subject = f"{what}: " if what else ""
-    name = str(loc[-1]) if loc else ""
-    if item["type"] == "extra_forbidden":
-        thing = f"{what} has no option '{name}'." if what and len(loc) == 1 else f"{subject}unknown key '{name}'."
-        return source.problem((*path, *loc), thing + did_you_mean(name, _keys_at(model, loc[:-1])))
-    if item["type"] == "missing":
-        thing = f"{what} needs the option '{name}'" if what else f"'{name}' is missing"
-        return source.problem((*path, *loc[:-1]), thing)
-    dotted = ".".join(str(part) for part in loc)
-    return source.problem((*path, *loc), f"{subject}'{dotted}' {_expectation(item)}")
-
-
-def _expectation(item: ErrorDetails) -> str:
-    if item["type"] in _KINDS:
-        return f"must be {_KINDS[item['type']]}, not {_described(item['input'])}"
-    if item["type"] == "literal_error":
-        expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-        guess = did_you_mean(str(item["input"]), expected.split(", "))
-        return f"cannot be {_described(item['input'])}.{guess}"
-    if item["type"] == "string_pattern_mismatch":
-        kind = "a table's name, layer.table" if item["ctx"]["pattern"] == _TABLE else f"like {item['ctx']['pattern']}"
-        return f"must be {kind}, not {_described(item['input'])}"
-    if item["type"] in ("too_long", "too_short") and item.get("ctx", {}).get("max_length", 1) == 1:
-        return "must hold exactly one name with its options"
-    return f"is refused: {item['msg'][0].lower()}{item['msg'][1:]} (found {_described(item['input'])})"
-
-
-def _described(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    text = "true" if value is True else "false" if value is False else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _keys_at(model: type[BaseModel], loc: KeyPath) -> list[str]:
-    """The keys that the model knows at a place inside it."""
-    current: Any = model
-    for part in loc:
-        if not (isinstance(current, type) and issubclass(current, BaseModel)) or part not in _fields(current):
-            return []
-        current = _inner_model(_fields(current)[str(part)].annotation)
-    return list(_fields(current)) if isinstance(current, type) and issubclass(current, BaseModel) else []
-
-
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {info.alias or name: info for name, info in model.model_fields.items()}
-
-
-def _inner_model(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_inner_model(part) for part in getattr(annotation, "__args__", ()))
-    return next((found for found in inner if found is not None), None)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lakehouse.errors import SinkError
-from lakehouse.storage import s3_client
+from lakehouse.storage import s3_client, s3_credentials
 from lakehouse.tables import Layout, is_remote
 
 COUNTS = (
@@ -169,13 +169,10 @@ def storage_options(root: str) -> dict[str, str] | None:
         "AWS_ALLOW_HTTP": str(str(client.meta.endpoint_url).startswith("http:")).lower(),
         "aws_conditional_put": "etag",
     }
-    import boto3
-
-    found = boto3.Session().get_credentials()
+    found = s3_credentials()
     if found is not None:
-        frozen = found.get_frozen_credentials()
-        options |= {"AWS_ACCESS_KEY_ID": str(frozen.access_key), "AWS_SECRET_ACCESS_KEY": str(frozen.secret_key)}
-        options |= {"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {}
+        options |= {"AWS_ACCESS_KEY_ID": str(found.access_key), "AWS_SECRET_ACCESS_KEY": str(found.secret_key)}
+        options |= {"AWS_SESSION_TOKEN": found.token} if found.token else {}
     return options
 
 

@@ -15,6 +15,7 @@ from lakehouse.errors import ConfigError, SinkError
 from lakehouse.tables import is_remote
 
 if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
@@ -217,6 +218,14 @@ def s3_client() -> S3Client:
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     return boto3.client("s3", config=config, region_name=region)
+
+
+def s3_credentials() -> ReadOnlyCredentials | None:
+    """What the usual provider chain finds at this moment, or None."""
+    import boto3
+
+    found = boto3.Session().get_credentials()
+    return None if found is None else found.get_frozen_credentials()
 
 
 def _endpoint(client: S3Client) -> str:

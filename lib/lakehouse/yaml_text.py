@@ -14,6 +14,7 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
 _MAX_DEPTH = 40
 _MAX_NODES = 50_000
+_MAX_NUMBER = 100  # characters: Python refuses to read numbers of thousands of digits
 _INT = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -44,6 +45,8 @@ def scalar(text: str) -> Value:
     """What a plain scalar means in YAML 1.2's core schema: `no`, `on` and dates are strings."""
     if text in _WORDS:
         return _WORDS[text]
+    if len(text) > _MAX_NUMBER:
+        return text
     if _INT.fullmatch(text):
         return int(text)
     if _BASED.fullmatch(text):
@@ -94,6 +97,10 @@ def _value(node: yaml.Node, path: Path, document: Document) -> Value:
     if document.nodes > _MAX_NODES:
         raise ConfigError(
             Problem(document.file, 0, f"more than {_MAX_NODES} values (aliases counted as often as used)")
+        )
+    if len(path) > _MAX_DEPTH:  # by aliases, one of which may even hold itself
+        raise ConfigError(
+            Problem(document.file, node.start_mark.line + 1, f"nested deeper than {_MAX_DEPTH} levels by aliases")
         )
     document.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):

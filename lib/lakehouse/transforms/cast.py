@@ -7,7 +7,7 @@ from lakehouse.frames import EXTRA, col, require_columns
 from lakehouse.registry import transform
 
 
-@transform(takes_out=True)
+@transform(takes_out=True, row_wise=True)
 def cast(df: DataFrame, *, columns: dict[str, str]) -> DataFrame:
     """Columns in other types, `{name: type}`; a row with a value that does not fit is quarantined."""
     require_columns(df, columns)

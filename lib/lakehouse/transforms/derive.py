@@ -9,7 +9,7 @@ from lakehouse.registry import Sql, transform
 _TRIED = "__lake_tried"
 
 
-@transform(takes_out=True)
+@transform(takes_out=True, row_wise=True)
 def derive(df: DataFrame, *, columns: dict[str, Sql]) -> DataFrame:
     """New or replaced columns by SQL, `{name: sql}`, each seeing those before it; a row for which one errs is quarantined."""
     flagged = df.withColumn(EXTRA, F.lit(None).cast("string"))

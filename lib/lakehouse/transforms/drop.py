@@ -6,7 +6,7 @@ from lakehouse.frames import require_columns
 from lakehouse.registry import Columns, transform
 
 
-@transform
+@transform(row_wise=True)
 def drop(df: DataFrame, *, columns: Columns) -> DataFrame:
     """Without these columns."""
     require_columns(df, columns)

@@ -7,7 +7,7 @@ from lakehouse.frames import col, require_columns
 from lakehouse.registry import transform
 
 
-@transform
+@transform(row_wise=True)
 def explode(df: DataFrame, *, column: str, outer: bool = True) -> DataFrame:
     """One row per element of an array, in the array's place; an empty or NULL one gives a NULL row, unless `outer: false`."""
     require_columns(df, [column])

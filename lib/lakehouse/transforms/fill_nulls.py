@@ -7,7 +7,7 @@ from lakehouse.frames import col, require_columns
 from lakehouse.registry import transform
 
 
-@transform
+@transform(row_wise=True)
 def fill_nulls(df: DataFrame, *, columns: dict[str, str | int | float | bool]) -> DataFrame:
     """NULLs replaced by a value, `{name: value}`; the column keeps its type."""
     require_columns(df, columns)

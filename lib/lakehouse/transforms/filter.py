@@ -9,7 +9,7 @@ from lakehouse.registry import Sql, transform
 _TRIED = "__lake_tried"
 
 
-@transform(takes_out=True)
+@transform(takes_out=True, row_wise=True)
 def filter(df: DataFrame, *, where: Sql) -> DataFrame:
     """The rows for which a SQL condition is true; a row for which it errs is quarantined."""
     tried = df.withColumn(_TRIED, attempt(F.expr(where)))

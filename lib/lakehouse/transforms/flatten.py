@@ -7,7 +7,7 @@ from lakehouse.frames import col, require_columns
 from lakehouse.registry import transform
 
 
-@transform
+@transform(row_wise=True)
 def flatten(df: DataFrame, *, column: str, prefix: str | None = None) -> DataFrame:
     """A struct's fields as columns in its place, named `<column>_<field>` (or `<prefix><field>`)."""
     require_columns(df, [column])

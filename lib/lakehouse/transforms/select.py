@@ -6,7 +6,7 @@ from lakehouse.frames import col, hidden, require_columns
 from lakehouse.registry import Columns, transform
 
 
-@transform
+@transform(row_wise=True)
 def select(df: DataFrame, *, columns: Columns) -> DataFrame:
     """These columns, in this order."""
     require_columns(df, columns)

@@ -7,7 +7,7 @@ from lakehouse.frames import col, require_columns
 from lakehouse.registry import Columns, transform
 
 
-@transform
+@transform(row_wise=True)
 def surrogate_key(df: DataFrame, *, name: str, columns: Columns) -> DataFrame:
     """A key of 64 hexadecimal digits (SHA-256) that depends on the columns' values alone; NULL and '' differ."""
     require_columns(df, columns)

@@ -8,7 +8,7 @@ from lakehouse.frames import col, require_columns, visible
 from lakehouse.registry import Columns, transform
 
 
-@transform
+@transform(row_wise=True)
 def trim(df: DataFrame, *, columns: Columns | None = None) -> DataFrame:
     """Text without outer white space (tabs and line breaks too); all text columns where none is named."""
     require_columns(df, columns or [])
