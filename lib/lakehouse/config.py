@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lakehouse.errors import ConfigError, Problem, did_you_mean
-from lakehouse.refusals import TABLE_NAME, refusals
+from lakehouse.refusals import TABLE_NAME, Place, refusals
 from lakehouse.yaml_text import Document, Value, parse, scalar
 from lakehouse.yaml_text import Path as KeyPath
 
 _VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^}:]*)(?P<rest>:[^}]*)?\}|(?P<open>\$\{)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PARTS_LEFT_OUT = {"layer": "silver", "source": {"rows": {}}}  # in place of what is missing or refused
+_IN_PLACE = {"layer": "silver", "source": {"rows": {}}}  # of what is missing or refused
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -119,7 +119,7 @@ class Job:
     config: JobConfig
     source: Source
     problems: tuple[Problem, ...] = ()
-    refused: frozenset[str | int] = frozenset()
+    refused: frozenset[str] = frozenset()
 
 
 def project_root(file: Path) -> Path:
@@ -163,14 +163,14 @@ def load_job(file: Path, *, env: str | None, lake: str, variables: Mapping[str, 
     known = {**defaults, **(os.environ if variables is None else variables), "LAKE": lake}
     source = Source(document.file, lines)
     problems: list[Problem] = []
-    filled = _filled(value, (), lambda path, text: _replaced(text, path, source, known, problems))
+    filled: Any = _filled(value, (), lambda path, text: _replaced(text, path, source, known, problems))
     config, wrong = _checked(JobConfig, filled)
-    refused = {(path or tuple(message.split("'")[1:2]))[0] for path, message in wrong}
+    refused = frozenset(str(place[0]) for place, _ in wrong)
     if config is None:
         rest = {key: item for key, item in filled.items() if key not in refused}
-        config, _ = _checked(JobConfig, _PARTS_LEFT_OUT | rest)
-    problems += [source.problem(path, message) for path, message in wrong]
-    return Job(file.stem, root, file.absolute(), config, source, tuple(problems), frozenset(refused))
+        config = JobConfig.model_validate({**_IN_PLACE, **rest})
+    problems += [source.problem(place, message) for place, message in wrong]
+    return Job(file.stem, root, file.absolute(), config, source, tuple(problems), refused)
 
 
 def load_mapping(model: type[Model], file: Path) -> tuple[Model, Source]:
@@ -200,13 +200,20 @@ def checked_options(
     context: dict[str, Any] | None = None,
 ) -> tuple[Model | None, list[Problem]]:
     """The value as the model, or what is wrong with it: `transform 'keep_latest' has no option 'order'. Did you ...`."""
+    result, wrong = _checked(model, value, what, context)
+    return result, [source.problem((*path, *place), message) for place, message in wrong]
+
+
+def _checked(
+    model: type[Model], value: Any, what: str = "", context: dict[str, Any] | None = None
+) -> tuple[Model | None, list[tuple[Place, str]]]:
     try:
         return model.model_validate(value, context=context), []
     except ValidationError as error:
         typed = _with_typed_variables(value, error)
-        if typed is not value:
-            return checked_options(model, typed, source, path, what, context)
-        return None, [_readable(item, model, source, path, what) for item in error.errors()]
+        if typed != value:
+            return _checked(model, typed, what, context)
+        return None, refusals(error, model, value, what)
 
 
 def _with_typed_variables(value: Any, error: ValidationError) -> Any:
@@ -274,8 +281,10 @@ def _replaced(text: str, path: KeyPath, source: Source, variables: Mapping[str, 
         name, rest = match["name"], match["rest"]
         if name == "secret":
             problems.append(source.problem(path, "no secret store can be named here yet; set an environment variable"))
-        elif rest is not None and not rest.startswith(":-"):
-            problems.append(source.problem(path, f"'{match[0]}' is neither ${{VAR}} nor ${{VAR:-default}}"))
+        elif not _is_variable(match):
+            problems.append(
+                source.problem(path, f"'{match[0]}' is neither ${{VAR}} nor ${{VAR:-default}}; a literal is $${{")
+            )
         elif name in variables and (variables[name] or rest is None):
             return variables[name]
         elif rest is not None:
@@ -287,3 +296,8 @@ def _replaced(text: str, path: KeyPath, source: Source, variables: Mapping[str, 
         return ""
 
     return FromVariable(_VARIABLE.sub(lookup, text))
+
+
+def _is_variable(match: re.Match[str]) -> bool:
+    rest = match["rest"] or ":-"
+    return bool(_NAME.fullmatch(match["name"] or "")) and rest.startswith(":-") and "${" not in rest

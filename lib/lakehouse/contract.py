@@ -54,27 +54,28 @@ class Contract(BaseModel):
     tags: list[str] = Field(default_factory=list)
 
 
-def field_rules(contract: Contract) -> list[tuple[str, dict[str, Any]]]:
-    """The rules that follow from the fields, as (rule, options), in field order."""
-    rules: list[tuple[str, dict[str, Any]]] = []
-    for field in contract.fields:
-        if field.required or field.name in contract.keys:
-            rules.append(("not_null", {"column": field.name}))
+def field_rules(contract: Contract) -> list[tuple[int, str, dict[str, Any]]]:
+    """The rules that follow from the fields, as (the field's index, rule, options), in field order."""
+    rules: list[tuple[int, str, dict[str, Any]]] = []
+    keys = {key.lower() for key in contract.keys}
+    for index, field in enumerate(contract.fields):
+        if field.required or field.name.lower() in keys:
+            rules.append((index, "not_null", {"column": field.name}))
         if field.allowed is not None:
-            rules.append(("accepted_values", {"column": field.name, "values": list(field.allowed)}))
+            rules.append((index, "accepted_values", {"column": field.name, "values": list(field.allowed)}))
         if field.min is not None or field.max is not None:
-            rules.append(("in_range", {"column": field.name, "min": field.min, "max": field.max}))
+            rules.append((index, "in_range", {"column": field.name, "min": field.min, "max": field.max}))
         if field.pattern is not None:
-            rules.append(("matches", {"column": field.name, "pattern": field.pattern}))
+            rules.append((index, "matches", {"column": field.name, "pattern": field.pattern}))
     return rules
 
 
 def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], str]]:
     """What is wrong inside a contract that its types alone do not show, as (path, message)."""
     problems: list[tuple[tuple[str | int, ...], str]] = []
-    names = [field.name for field in contract.fields]
+    names = [field.name.lower() for field in contract.fields]  # Spark takes `ID` and `id` for one column
     for index, field in enumerate(contract.fields):
-        if field.name in names[:index]:
+        if field.name.lower() in names[:index]:
             problems.append((("fields", index, "name"), f"field '{field.name}' is here twice"))
         if field.references is not None:
             problems.append(
@@ -84,6 +85,6 @@ def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], s
                 )
             )
     for index, key in enumerate(contract.keys):
-        if key not in names:
+        if key.lower() not in names:
             problems.append((("keys", index), f"key '{key}' is not among the fields"))
     return problems

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse import registry
-from lakehouse.config import Job, Source, checked_options, load_job, load_mapping
+from lakehouse.config import Job, Source, checked_options, load_job, load_mapping, shown
 from lakehouse.contract import Contract, contract_problems, field_rules
 from lakehouse.errors import ConfigError, Problem, did_you_mean
 from lakehouse.registry import Registered
@@ -183,10 +183,9 @@ def job_files(conf: Path) -> list[Path]:
 def plan_job(file: Path, *, lake: str, env: str | None = None) -> Plan:
     """The plan of one YAML file; raises ConfigError with every problem that can be seen without Spark."""
     job = load_job(file, env=env, lake=lake)
-    module = _import_script(job)
-    binder = _Binder(job, module)
+    binder = _Binder(job, _import_script(job), list(job.problems))
     config = job.config
-    source = binder.step("source", config.source, ("source",))
+    source = binder.step("source", config.source, ("source",)) if "source" not in job.refused else None
     contract, rules = binder.contract_and_rules()
     transforms = binder.steps("transform", config.transforms, "transforms")
     sinks = binder.sinks()
@@ -241,7 +240,10 @@ class _Binder:
     def contract_and_rules(self) -> tuple[Contract | None, tuple[RuleStep, ...]]:
         """The contract, and its fields' rules before the job's own."""
         contract, source = self._contract()
-        rules = [self._rule({name: options}, (), source) for name, options in field_rules(contract)] if contract else []
+        rules = [
+            self._rule({name: options}, ("fields", index), source)
+            for index, name, options in (field_rules(contract) if contract else ())
+        ]
         rules += [
             self._rule(word, ("rules", index), self.job.source) for index, word in enumerate(self.job.config.rules)
         ]
@@ -250,6 +252,8 @@ class _Binder:
     def sinks(self) -> tuple[SinkStep, ...]:
         """The sink, or the sinks."""
         config = self.job.config
+        if self.job.refused & {"sink", "sinks"}:
+            return ()
         if (config.sink is None) == (config.sinks is None):
             self.problems.append(self.job.source.problem(("sink",), "a job has either 'sink' or 'sinks'"))
             return ()
@@ -332,6 +336,8 @@ def _read_mode(asked: str | None, source: Step | None, layer: str) -> Literal["i
 def _plan_problems(plan: Plan) -> Iterator[Problem]:
     """What is wrong between the parts of a job."""
     config, source = plan.job.config, plan.job.source
+    if plan.source.name == "delta" and (plan.source.option("table") is None) == (plan.source.option("path") is None):
+        yield plan.source.problem("needs either 'table' or 'path'")
     if config.read == "incremental" and plan.source.entry.traits.get("incremental") is None:
         yield source.problem(
             ("read",), f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out"
@@ -402,9 +408,8 @@ def _import_script(job: Job) -> str | None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ConfigError(
-            Problem(str(file), _line_of(error, file), f"cannot be imported: {type(error).__name__}: {error}")
-        ) from error
+        problem = Problem(shown(file), _line_of(error, file), f"cannot be imported: {type(error).__name__}: {error}")
+        raise ConfigError([*job.problems, problem]) from error
     return name
 
 

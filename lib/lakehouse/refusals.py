@@ -59,7 +59,7 @@ def _told(place: Place, items: list[ErrorDetails], model: type[BaseModel], what:
         thing = f"{what} has no option '{name}'." if what and len(place) == 1 else f"{subject}unknown key '{name}'."
         return place, thing + did_you_mean(name, _keys_at(model, place[:-1]))
     if first["type"] == "missing":
-        return place[:-1], f"{what} needs the option '{name}'" if what else f"'{name}' is missing"
+        return place, f"{what} needs the option '{name}'" if what else f"'{name}' is missing"
     return place, f"{subject}'{'.'.join(map(str, place))}' {_expectation(items)}"
 
 
@@ -67,7 +67,8 @@ def _expectation(items: list[ErrorDetails]) -> str:
     found = items[0]["input"]
     if all(item["type"] in _KINDS for item in items):
         *others, last = dict.fromkeys(_KINDS[item["type"]] for item in items)
-        return f"must be {f'{", ".join(others)} or ' if others else ''}{last}, not {_described(found)}"
+        either = f"{', '.join(others)} or " if others else ""
+        return f"must be {either}{last}, not {_described(found)}"
     item = next(item for item in items if item["type"] not in _KINDS)
     context = item.get("ctx", {})
     if item["type"] == "literal_error":
