@@ -9,9 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
+
 from lakehouse import get_spark
 from lakehouse import run as run_job
 from lakehouse.runs import RunRecord
+from shop import finished, program
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +67,10 @@ def balanced(record: RunRecord) -> bool:
     fates = record.rows_valid + record.rows_quarantined + record.rows_dropped + record.rows_late
     effects = record.rows_inserted + record.rows_updated + record.rows_deleted + record.rows_unchanged
     return record.rows_read == fates and record.rows_to_sink == effects
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> tuple[str, list[str]]:
+    """A lake after two demos on the smallest shop, and what they printed."""
+    lake = str(tmp_path_factory.mktemp("demo") / "lake")
+    return lake, [finished(program(lake, "demo")) for _ in range(2)]

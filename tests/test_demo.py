@@ -7,61 +7,21 @@ import random
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
-import pytest
 from deltalake import DeltaTable, QueryBuilder
+
 from lakehouse import storage
 from lakehouse.sample_data import write_shop
 from servers import minio
+from shop import ROOT, SCALE, finished, program, tables
 
-ROOT = Path(__file__).parent.parent
-LAKEHOUSE = [sys.executable, "-c", "from lakehouse.cli import console; console()"]
-SCALE = 0.02
 KILLS = 10
-# What differs from run to run by nature.
-OF_THE_RUN = {"_ingested_at", "_run_id", "run_id", "first_seen"}
 
 
-def program(lake: str, *arguments: str, **more: str) -> subprocess.Popen:
-    environment = {**os.environ, "LAKE": lake, "SHOP_SCALE": str(SCALE), **more}
-    environment.pop("PYSPARK_GATEWAY_PORT", None)
-    return subprocess.Popen([*LAKEHOUSE, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
-
-
-def finished(process: subprocess.Popen, timeout: float = 400) -> str:
-    with process:
-        said, _ = process.communicate(timeout=timeout)
-    assert process.returncode == 0, said
-    return said
-
-
-def tables(lake: str, options: dict[str, str] | None = None) -> dict[str, list[str]]:
-    """Every table's rows as text, sorted, without what differs by nature; the lake's own place is cut out."""
-    found = {}
-    for layer in ("bronze", "silver", "gold"):
-        for name in storage.folders(f"{lake}/{layer}"):
-            opened = DeltaTable(f"{lake}/{layer}/{name}", storage_options=options)
-            rows = pa.table(QueryBuilder().register("t", opened).execute("SELECT * FROM t").read_all()).to_pylist()
-            texts = (str({key: value for key, value in row.items() if key not in OF_THE_RUN}) for row in rows)
-            # a quarantined bronze row quotes bronze's own columns, and its id depends on where the lake lies
-            cut = (re.sub(r'"_(ingested_at|run_id)":"[^"]*"|\'id\': \'[0-9a-f]{32}\'', "", text) for text in texts)
-            found[f"{layer}.{name}"] = sorted(text.replace(lake, "LAKE") for text in cut)
-    return found
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory) -> tuple[str, list[str]]:
-    """A lake after two demos, and what they printed."""
-    lake = str(tmp_path_factory.mktemp("local") / "lake")
-    return lake, [finished(program(lake, "demo")) for _ in range(2)]
-
-
-def test_the_demo_fills_every_table_and_shows_what_it_did(local):
-    lake, (first, second) = local
+def test_the_demo_fills_every_table_and_shows_what_it_did(demo):
+    lake, (first, second) = demo
     jobs = {file.stem for file in (ROOT / "conf").glob("*.yml")}
     for job in jobs:
         assert re.search(rf"^{job} +succeeded", first, re.MULTILINE), job
@@ -70,24 +30,28 @@ def test_the_demo_fills_every_table_and_shows_what_it_did(local):
     assert "day 2 took" in second
 
 
-def test_the_second_day_reads_only_what_is_new(local):
-    _, (first, second) = local
+def test_the_second_day_reads_only_what_is_new(demo):
+    _, (first, second) = demo
     pattern = re.compile(r"^bronze_campaigns +succeeded +(\d+) ", re.MULTILINE)
     rows = [int(pattern.search(text)[1]) for text in (first, second)]
     assert rows[1] < rows[0] * 1.5  # both days' lists together would be twice as many
 
 
-def test_every_run_of_the_demo_balances(local):
-    lake, _ = local
-    runs = pa.table(QueryBuilder().register("t", DeltaTable(f"{lake}/_runs")).execute("SELECT * FROM t").read_all()).to_pylist()
+def test_every_run_of_the_demo_balances(demo):
+    lake, _ = demo
+    runs = pa.table(
+        QueryBuilder().register("t", DeltaTable(f"{lake}/_runs")).execute("SELECT * FROM t").read_all()
+    ).to_pylist()
     for run in runs:
-        assert run["rows_read"] == run["rows_valid"] + run["rows_quarantined"] + run["rows_dropped"] + run["rows_late"], run
+        assert (
+            run["rows_read"] == run["rows_valid"] + run["rows_quarantined"] + run["rows_dropped"] + run["rows_late"]
+        ), run
         effects = run["rows_inserted"] + run["rows_updated"] + run["rows_deleted"] + run["rows_unchanged"]
         assert run["rows_to_sink"] == effects, run
 
 
-def test_facts_point_to_dimensions(local):
-    lake, _ = local
+def test_facts_point_to_dimensions(demo):
+    lake, _ = demo
     engine = QueryBuilder()
     for name in ("fct_orders", "dim_customers", "dim_campaigns"):
         engine.register(name, DeltaTable(f"{lake}/gold/{name}"))
@@ -98,8 +62,8 @@ def test_facts_point_to_dimensions(local):
         assert pa.table(engine.execute(sql).read_all()).to_pylist()[0]["n"] > 0
 
 
-def test_the_demo_on_s3_gives_the_same_tables(local, monkeypatch):
-    lake, _ = local
+def test_the_demo_on_s3_gives_the_same_tables(demo, monkeypatch):
+    lake, _ = demo
     with minio("lake") as server:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
