@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from conftest import balanced
 from lakehouse import ConfigError, DataError, LakehouseError, SinkError, batch, pipeline
 
@@ -59,7 +60,10 @@ def test_bronze_keeps_every_record_and_says_where_it_came_from(shop):
     assert (record.rows_read, record.rows_to_sink, len(rows)) == (5, 5, 5)
     assert balanced(record)
     broken = [row for row in rows if row["_rescued_data"]]
-    assert json.loads(broken[0]["_rescued_data"]) == {"_corrupt_record": "4,4,d", "_file_path": str(shop.root / "data/1.csv")}
+    assert json.loads(broken[0]["_rescued_data"]) == {
+        "_corrupt_record": "4,4,d",
+        "_file_path": str(shop.root / "data/1.csv"),
+    }
     assert broken[0]["id"] is None
     assert {row["_source_file"] for row in rows} == {str(shop.root / "data/1.csv")}
     assert {row["_run_id"] for row in rows} == {record.run_id}
@@ -174,7 +178,9 @@ def test_zero_rows_fail_a_gate_unless_they_are_allowed(project):
 
 
 def test_a_rule_that_errs_for_a_row_breaks_that_row_alone(project):
-    project.job("rows", """
+    project.job(
+        "rows",
+        """
         layer: silver
         source:
           rows: {schema: "id int, text string", rows: [[1, "5"], [2, "x"], [3, null], [4, "0"]]}
@@ -183,7 +189,8 @@ def test_a_rule_that_errs_for_a_row_breaks_that_row_alone(project):
           - expr: {sql: "10 / cast(text as int) > 0", name: b}
         sink:
           append: {table: silver.rows}
-        """)
+        """,
+    )
     record = project.run("rows")
     assert (record.rows_valid, record.rows_quarantined) == (2, 2)
     assert [row["id"] for row in project.rows("silver.rows")] == [1, 3]
@@ -191,7 +198,9 @@ def test_a_rule_that_errs_for_a_row_breaks_that_row_alone(project):
 
 @pytest.mark.parametrize(("on_fail", "fates"), [("drop", (1, 0, 1)), ("warn", (2, 0, 0)), ("quarantine", (1, 1, 0))])
 def test_each_row_has_one_fate(project, on_fail, fates):
-    project.job("rows", f"""
+    project.job(
+        "rows",
+        f"""
         layer: silver
         source:
           rows: {{schema: "id int", rows: [[1], [-2]]}}
@@ -199,39 +208,48 @@ def test_each_row_has_one_fate(project, on_fail, fates):
           - in_range: {{column: id, min: 0, on_fail: {on_fail}}}
         sink:
           append: {{table: silver.rows}}
-        """)
+        """,
+    )
     record = project.run("rows")
     assert (record.rows_valid, record.rows_quarantined, record.rows_dropped) == fates
     assert balanced(record)
 
 
 def test_different_rows_of_one_key_without_a_sequence_are_an_error_that_names_the_key(project):
-    project.job("rows", """
+    project.job(
+        "rows",
+        """
         layer: silver
         source:
           rows: {schema: "id int, v int", rows: [[1, 1], [1, 2], [7, 3], [7, 3]]}
         sink:
           merge: {table: silver.rows, keys: [id]}
-        """)
+        """,
+    )
     with pytest.raises(DataError, match=r"1 keys have different rows in one batch \(id=1\)"):
         project.run("rows")
     assert not (project.lake / "silver" / "rows").exists()
 
 
 def test_null_keys_are_refused(project):
-    project.job("rows", """
+    project.job(
+        "rows",
+        """
         layer: silver
         source:
           rows: {schema: "id int, v int", rows: [[null, 1]]}
         sink:
           merge: {table: silver.rows, keys: [id]}
-        """)
+        """,
+    )
     with pytest.raises(DataError, match=r"1 rows have NULL in the key \(id\)"):
         project.run("rows")
 
 
 def test_sinks_share_the_rows_and_say_which_fitted_none(project):
-    project.job("rows", """
+    project.job(
+        "rows",
+        """
         layer: silver
         source:
           rows: {schema: "id int, kind string", rows: [[1, a], [2, b], [3, a], [4, c]]}
@@ -241,7 +259,8 @@ def test_sinks_share_the_rows_and_say_which_fitted_none(project):
             append: {table: silver.a}
           - where: id <= 2
             append: {table: silver.low}
-        """)
+        """,
+    )
     record = project.run("rows")
     assert [row["id"] for row in project.rows("silver.a")] == [1, 3]
     assert [row["id"] for row in project.rows("silver.low")] == [2]
@@ -250,7 +269,9 @@ def test_sinks_share_the_rows_and_say_which_fitted_none(project):
 
 
 def test_extras_of_a_transform_go_to_the_quarantine_as_they_came(project):
-    project.job("rows", """
+    project.job(
+        "rows",
+        """
         layer: silver
         source:
           rows: {schema: "id int, v string", rows: [[1, a], [1, a], [2, b]]}
@@ -260,7 +281,8 @@ def test_extras_of_a_transform_go_to_the_quarantine_as_they_came(project):
           - select: {columns: [id, w]}
         sink:
           append: {table: silver.rows}
-        """)
+        """,
+    )
     record = project.run("rows")
     assert (record.rows_read, record.rows_valid, record.rows_quarantined) == (3, 2, 1)
     broken = project.rows("silver.rows__quarantine")
@@ -295,7 +317,9 @@ def test_a_target_that_is_gone_is_a_refusal(shop):
 def test_a_wrong_column_is_named_with_its_line_before_anything_is_written(shop):
     shop.run("bronze_orders")
     shop.job("silver_orders", SILVER.replace("keys: [id]", "keys: [idd]").replace("columns: [name]", "columns: [nam]"))
-    with pytest.raises(ConfigError, match=r"silver_orders\.yml:10: transform 'trim': no column 'nam'\. Did you mean 'name'"):
+    with pytest.raises(
+        ConfigError, match=r"silver_orders\.yml:10: transform 'trim': no column 'nam'\. Did you mean 'name'"
+    ):
         shop.run("silver_orders")
     shop.job("silver_orders", SILVER.replace("keys: [id]", "keys: [idd]"))
     with pytest.raises(ConfigError, match=r"silver_orders\.yml:12: sink 'merge': no column 'idd'\. Did you mean 'id'"):

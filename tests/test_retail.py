@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
+
 from lakehouse import DataError, run
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +17,9 @@ CONF = ROOT / "examples" / "retail" / "conf"
 SHARED = ROOT.parent / "shared" / "data" / "online-retail"
 FILES = Path(os.environ.get("ONLINE_RETAIL_DIR", SHARED))
 
-pytestmark = pytest.mark.skipif(not FILES.is_dir(), reason="no Online Retail files: set ONLINE_RETAIL_DIR to their folder")
+pytestmark = pytest.mark.skipif(
+    not FILES.is_dir(), reason="no Online Retail files: set ONLINE_RETAIL_DIR to their folder"
+)
 
 GOLD = ("gold_daily_revenue", "gold_monthly_active_customers", "gold_top_products", "gold_customer_scores")
 
@@ -87,7 +90,9 @@ def test_the_gate_leaves_evidence_and_every_line_is_in_one_place(lake, expected)
     lines, broken = expected.execute("SELECT count(*), count_if(broken OR copy > 1) FROM judged").fetchone()
     sales = query(lake, "silver.invoice_lines", "SELECT count(*) FROM t")[0][0]
     cancelled = query(lake, "silver.cancellations", "SELECT count(*) FROM t")[0][0]
-    december = expected.execute("SELECT count_if(broken OR copy > 1) FROM judged WHERE InvoiceDate LIKE '2010-12%'").fetchone()[0]
+    december = expected.execute(
+        "SELECT count_if(broken OR copy > 1) FROM judged WHERE InvoiceDate LIKE '2010-12%'"
+    ).fetchone()[0]
     quarantined = query(lake, "silver.silver_invoice_lines__quarantine", "SELECT count(*) FROM t")[0][0]
     assert sales + cancelled + broken == lines
     assert quarantined == broken + december  # December came twice

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from lakehouse import lease, storage
 from lakehouse.errors import BusyError, SinkError
 from lakehouse.lease import held

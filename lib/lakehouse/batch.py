@@ -154,6 +154,8 @@ def explained(plan: Plan, step: Step | None = None) -> Iterator[None]:
     except LakehouseError:
         raise
     except (AnalysisException, ParseException, ValueError) as error:
+        if "[DELTA_" in str(error):  # the table refuses the data: no mistake in the YAML
+            raise
         raise ConfigError(_problem(plan, step, error)) from error
 
 
@@ -337,11 +339,9 @@ def _write(batch: Batch, raw: DataFrame, one: _Pass, sink: SinkStep, counted: Ma
 
 def _settings(plan: Plan, sink: SinkStep) -> Settings:
     given = sink.settings
-    default = "add_new_columns" if plan.job.config.layer == "bronze" or plan.contract is None else "none"
-    comments = (
-        {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
-    )
-    evolve = (given.schema_evolution or default) == "add_new_columns" or plan.source.name in ("sql", "rows")
+    is_open = plan.job.config.layer == "bronze" or plan.contract is None or plan.source.name in ("sql", "rows")
+    evolve = (given.schema_evolution or ("add_new_columns" if is_open else "none")) == "add_new_columns"
+    comments = {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
     return Settings(
         given.partition_by, given.cluster_by, given.table_properties, given.comment, evolve,
         given.type_widening, given.constraints, comments,

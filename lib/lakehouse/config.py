@@ -91,6 +91,14 @@ class JobConfig(_Strict):
     spark: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
+class _Environment(_Strict):
+    """`conf/env/<name>.yml`: what lies over every job, over single ones, and variables that the environment does not set."""
+
+    all: dict[str, Any] = Field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    variables: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Source:
     """A parsed file's lines: where a key path stands, also after an overlay from another file."""
@@ -110,7 +118,7 @@ class Source:
 class Job:
     """A job's name, its project's root, its config and where each key stands.
 
-    Where there are `problems`, the config lacks the keys that are `refused`, so that all others can be checked too.
+    Where there are `problems`, the config lacks the parts that are `refused`, so that all others can be checked too.
     """
 
     name: str
@@ -119,7 +127,7 @@ class Job:
     config: JobConfig
     source: Source
     problems: tuple[Problem, ...] = ()
-    refused: frozenset[str] = frozenset()
+    refused: frozenset[Place] = frozenset()
 
 
 def project_root(file: Path) -> Path:
@@ -165,12 +173,25 @@ def load_job(file: Path, *, env: str | None, lake: str, variables: Mapping[str, 
     problems: list[Problem] = []
     filled: Any = _filled(value, (), lambda path, text: _replaced(text, path, source, known, problems))
     config, wrong = _checked(JobConfig, filled)
-    refused = frozenset(str(place[0]) for place, _ in wrong)
+    refused = frozenset(_part(place) for place, _ in wrong)
     if config is None:
-        rest = {key: item for key, item in filled.items() if key not in refused}
-        config = JobConfig.model_validate({**_IN_PLACE, **rest})
+        config = JobConfig.model_validate({**_IN_PLACE, **_without(filled, refused)})
     problems += [source.problem(place, message) for place, message in wrong]
     return Job(file.stem, root, file.absolute(), config, source, tuple(problems), refused)
+
+
+def _part(place: Place) -> Place:
+    """The part of a job that a problem spoils: one rule or transform of the list, else all below a key."""
+    return place[: 2 if place[0] in ("rules", "transforms") else 1]
+
+
+def _without(filled: dict[str, Any], refused: frozenset[Place]) -> dict[str, Any]:
+    """The job without what is refused; a rule or transform leaves its place in the list, so that all others keep theirs."""
+    whole = {key: item for key, item in filled.items() if (key,) not in refused}
+    for key in ("rules", "transforms"):
+        if isinstance(whole.get(key), list):
+            whole[key] = [{"": {}} if (key, index) in refused else item for index, item in enumerate(whole[key])]
+    return whole
 
 
 def load_mapping(model: type[Model], file: Path) -> tuple[Model, Source]:
@@ -238,31 +259,33 @@ def _put(value: Any, loc: tuple[int | str, ...], new: Value) -> Any:
 def _overlaid(
     value: dict[str, Value], lines: dict[KeyPath, tuple[str, int]], file: Path, job: str
 ) -> tuple[dict[str, Value], dict[str, str]]:
-    """The job under an environment file: its `all:` keys first, then those under `jobs: {<job>: ...}`."""
+    """The job under an environment file (its `all:` keys first, then those under `jobs: {<job>: ...}`), and its variables."""
     document = read_yaml(file)
-    overlay = document.value if isinstance(document.value, dict) else {}
-    unknown = set(overlay) - {"all", "jobs", "variables"}
-    if unknown:
-        raise ConfigError(
-            [Problem(document.file, document.lines[(key,)], f"unknown key '{key}'." + did_you_mean(key, ["all", "jobs", "variables"]))
-             for key in unknown]
-        )  # fmt: skip
-    jobs = overlay.get("jobs")
-    for place in (("all",), ("jobs", job)):
-        part: Value = overlay.get("all") if place == ("all",) else jobs.get(job) if isinstance(jobs, dict) else None
-        if isinstance(part, dict):
-            value = _merged(value, part)
-            moved = {path[len(place) :]: line for path, line in document.lines.items() if path[: len(place)] == place}
-            lines.update({path: (document.file, line) for path, line in moved.items() if path})
-    variables = overlay.get("variables")
-    return value, {key: str(item) for key, item in variables.items()} if isinstance(variables, dict) else {}
+    source = Source(document.file, {path: (document.file, line) for path, line in document.lines.items()})
+    overlay, problems = checked_options(_Environment, document.value or {}, source)
+    jobs = {found.stem for found in file.parents[1].glob("*.yml")} | {job}
+    for name in set(overlay.jobs) - jobs if overlay else ():
+        problems.append(source.problem(("jobs", name), f"there is no job '{name}'.{did_you_mean(name, jobs)}"))
+    if overlay is None or problems:
+        raise ConfigError(sorted(problems))
+    for place, part in ((("all",), overlay.all), (("jobs", job), overlay.jobs.get(job, {}))):
+        value = _merged(value, part)
+        lines.update({path[len(place) :]: line for path, line in source.lines.items()
+                      if path[: len(place)] == place and path != place})  # fmt: skip
+    return value, {
+        key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in overlay.variables.items()
+    }
 
 
 def _merged(below: dict[str, Value], above: dict[str, Value]) -> dict[str, Value]:
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+        if isinstance(under, dict) and isinstance(value, dict):
+            other_word = key in ("source", "sink") and not set(under) & set(value)
+            merged[key] = value if other_word else _merged(under, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -45,6 +45,9 @@ def edges(plans: Sequence[Plan]) -> dict[str, set[str]]:
 def ordered(plans: Sequence[Plan]) -> list[Plan]:
     """The plans in run order; raises ConfigError naming the path of a cycle."""
     before, done, by_name = edges(plans), [], {plan.name: plan for plan in plans}
+    for plan in plans:
+        if by_name[plan.name].job.file != plan.job.file:
+            raise ConfigError(plan.job.source.problem((), f"{by_name[plan.name].job.file} is a job of that name too"))
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:

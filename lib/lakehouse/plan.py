@@ -185,7 +185,7 @@ def plan_job(file: Path, *, lake: str, env: str | None = None) -> Plan:
     job = load_job(file, env=env, lake=lake)
     binder = _Binder(job, _import_script(job), list(job.problems))
     config = job.config
-    source = binder.step("source", config.source, ("source",)) if "source" not in job.refused else None
+    source = binder.step("source", config.source, ("source",)) if ("source",) not in job.refused else None
     contract, rules = binder.contract_and_rules()
     transforms = binder.steps("transform", config.transforms, "transforms")
     sinks = binder.sinks()
@@ -223,19 +223,28 @@ class _Binder:
             )
             return None
         common = {info.alias or key for key, info in extra.model_fields.items()} if extra else set()
-        own_names = {info.alias for info in entry.options.model_fields.values()}
-        own = {key: value for key, value in given.items() if key not in common or key in own_names}
+        own_names = {str(info.alias) for info in entry.options.model_fields.values()}
+        known = {*common, *own_names}
         what = f"{kind.replace('_', ' ')} '{name}'"
+        self.problems += [
+            source.problem((*path, name, key), f"{what} has no option '{key}'.{did_you_mean(key, known)}")
+            for key in given if key not in known
+        ]  # fmt: skip
+        own = {key: value for key, value in given.items() if key in own_names}
         options, found = checked_options(entry.options, own, source, (*path, name), what)
-        self.problems += [_with_common(problem, common) for problem in found]
+        self.problems += found
         if options is None:
             return None
         return Step(entry, options.model_dump(by_alias=True, exclude_unset=True), options, (*path, name), source)
 
     def steps(self, kind: registry.Kind, words: list[dict[str, dict[str, Any]]], key: str) -> tuple[Step, ...]:
         """A list of words as steps."""
-        bound = [self.step(kind, word, (key, index)) for index, word in enumerate(words)]
+        bound = [self.step(kind, word, path) for path, word in self._listed(key, words)]
         return tuple(step for step in bound if step is not None)
+
+    def _listed(self, key: str, words: list[dict[str, dict[str, Any]]]) -> list[tuple[KeyPath, dict[str, Any]]]:
+        places = [((key, index), word) for index, word in enumerate(words)]
+        return [(path, word) for path, word in places if path not in self.job.refused]
 
     def contract_and_rules(self) -> tuple[Contract | None, tuple[RuleStep, ...]]:
         """The contract, and its fields' rules before the job's own."""
@@ -244,15 +253,14 @@ class _Binder:
             self._rule({name: options}, ("fields", index), source)
             for index, name, options in (field_rules(contract) if contract else ())
         ]
-        rules += [
-            self._rule(word, ("rules", index), self.job.source) for index, word in enumerate(self.job.config.rules)
-        ]
+        listed = self._listed("rules", self.job.config.rules)
+        rules += [self._rule(word, path, self.job.source) for path, word in listed]
         return contract, tuple(rule for rule in rules if rule is not None)
 
     def sinks(self) -> tuple[SinkStep, ...]:
         """The sink, or the sinks."""
         config = self.job.config
-        if self.job.refused & {"sink", "sinks"}:
+        if self.job.refused & {("sink",), ("sinks",)}:
             return ()
         if (config.sink is None) == (config.sinks is None):
             self.problems.append(self.job.source.problem(("sink",), "a job has either 'sink' or 'sinks'"))
@@ -313,15 +321,6 @@ class _Binder:
             return None, source
         self.problems += [where.problem(path, message) for path, message in contract_problems(contract)]
         return contract, where
-
-
-def _with_common(problem: Problem, common: set[str]) -> Problem:
-    """An unknown option's problem, with the common options among those known."""
-    if common and " Known: " in problem.message:
-        before, _, words = problem.message.rpartition(" Known: ")
-        names = sorted({*words.removesuffix(".").split(", "), *common})
-        return Problem(problem.file, problem.line, f"{before} Known: {', '.join(names)}.")
-    return problem
 
 
 def _read_mode(asked: str | None, source: Step | None, layer: str) -> Literal["incremental", "full"]:

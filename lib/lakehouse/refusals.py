@@ -59,8 +59,12 @@ def _told(place: Place, items: list[ErrorDetails], model: type[BaseModel], what:
         thing = f"{what} has no option '{name}'." if what and len(place) == 1 else f"{subject}unknown key '{name}'."
         return place, thing + did_you_mean(name, _keys_at(model, place[:-1]))
     if first["type"] == "missing":
-        return place, f"{what} needs the option '{name}'" if what else f"'{name}' is missing"
-    return place, f"{subject}'{'.'.join(map(str, place))}' {_expectation(items)}"
+        return place, f"{what} needs the option '{name}'" if what else f"{_named(place)} is missing"
+    return place, f"{subject}{_named(place)} {_expectation(items)}"
+
+
+def _named(place: Place) -> str:
+    return f"'{'.'.join(map(str, place))}'" if place else "the file"
 
 
 def _expectation(items: list[ErrorDetails]) -> str:

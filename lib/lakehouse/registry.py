@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, get_type_hints, o
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, create_model
 
+from lakehouse.errors import ConfigError, Problem
 from lakehouse.sql_text import with_clock
 
 Kind = Literal["source", "rule", "set_rule", "transform", "sink"]
@@ -24,6 +25,14 @@ _PACKAGES: dict[str, str] = {
     "set_rule": "rules",
     "transform": "transforms",
     "sink": "sinks",
+}
+
+_BY_POSITION: dict[Kind, tuple[str, ...]] = {
+    "source": ("spark",),
+    "rule": (),
+    "set_rule": ("df",),
+    "transform": ("df",),
+    "sink": ("df", "write"),
 }
 
 # Given by the pipeline to a function that asks for them by name; never options.
@@ -97,9 +106,19 @@ class Decorator(Protocol):
     def __call__(self, function: None = None, /, **traits: Any) -> Callable[[F], F]: ...
 
 
+def _require_shape(kind: Kind, function: Callable[..., Any]) -> None:
+    """Raises TypeError where the function takes its options by position: they would be none."""
+    given = _BY_POSITION[kind]
+    found = list(inspect.signature(function).parameters.values())
+    if [parameter for parameter in found[len(given) :] if parameter.kind is not parameter.KEYWORD_ONLY]:
+        shape = ", ".join([*given, "*", "option: type"])
+        raise TypeError(f"{kind} '{function.__name__}': each option is a keyword: def {function.__name__}({shape})")
+
+
 def _registrar(kind: Kind) -> Decorator:
     def register(function: F, traits: dict[str, Any]) -> F:
         name = function.__name__.rstrip("_")
+        _require_shape(kind, function)
         _REGISTERED.setdefault((kind, name), {})[function.__module__] = Registered(kind, name, function, traits)
         return function
 
@@ -175,6 +194,14 @@ def _options_model(function: Callable[..., Any], without: tuple[str, ...]) -> ty
 
 def _hints(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:
     """The options' types alone: a frame's type may stand under TYPE_CHECKING and need no import."""
-    annotations = {parameter.name: parameter.annotation for parameter in parameters}
+    annotations = {
+        parameter.name: Any if parameter.annotation is parameter.empty else parameter.annotation
+        for parameter in parameters
+    }
     holder = type("holder", (), {"__annotations__": annotations})
-    return get_type_hints(holder, globalns=function.__globals__, include_extras=True)
+    try:
+        return get_type_hints(holder, globalns=function.__globals__, include_extras=True)
+    except NameError as error:
+        code = function.__code__
+        message = f"the types of {function.__name__}'s options cannot be read: {error}"
+        raise ConfigError(Problem(code.co_filename, code.co_firstlineno, message)) from error

@@ -14,6 +14,8 @@ _REMEDIES: tuple[tuple[str, type[LakehouseError], str], ...] = (
     ("DELTA_VERSIONS_NOT_CONTIGUOUS", DataError, "versions of the source table are gone (VACUUM or log retention); run with --full-refresh"),
     ("DELTA_MISSING_CHANGE_DATA", DataError, "the source table keeps no change data; set delta.enableChangeDataFeed = true on it"),
     ("DELTA_SCHEMA_CHANGED", DataError, "the source table's columns changed; run again to go on with the new ones"),
+    ("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE", DataError, "the source table was made anew; run this job with --full-refresh"),
+    ("DELTA_REPLACE_WHERE_MISMATCH", SinkError, "a row lies outside of replace_where"),
     ("CANNOT_MERGE_INCOMPATIBLE_DATA_TYPE", DataError, "a column has different types in the files"),
     ("CANNOT_MERGE_SCHEMAS", DataError, "a column has different types in the files"),
     ("FAILED_READ_FILE", DataError, "a file cannot be read"),

@@ -83,7 +83,7 @@ def _merge(
     batch: Batch, before: lake.Snapshot, write: Write, table: str, keys: Sequence[str],
     matched: Sequence[tuple[str, Mapping[str, str] | None]], when_missing: str,
 ) -> lake.CommitInfo | None:  # fmt: skip
-    """One MERGE; None where it found nothing to change, for which Delta commits nothing."""
+    """One MERGE; None where Delta had nothing to commit."""
     source, condition = batch.rows, same_keys(keys)
     if when_missing == "delete":
         source = with_present_keys(batch.rows, write.quarantined(keys), keys)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.lake import CommitInfo, snapshot
+from lakehouse.lake import CommitInfo, read, snapshot
 from lakehouse.registry import Name, Sql, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, save_rows
 
@@ -24,11 +24,11 @@ def overwrite(
         raise ValueError("'replace_where' and 'partitions' exclude each other")
     if partitions is not None and not write.settings.partition_by:
         raise ValueError("'partitions: dynamic' needs 'partition_by'")
+    whole = replace_where is None and partitions is None
     before = snapshot(write.spark, write.layout.table(table))
     earlier = earlier_write(before, write)
     if earlier is not None:
-        return replace(_written(table, earlier, ()), repeated=True)
-    whole = replace_where is None and partitions is None
+        return replace(_written(table, earlier, _gone(write, table, earlier, whole), ()), repeated=True)
     rows, ignored = aligned(df, before, write, table, replaces=whole and write.settings.evolve)
     options: dict[str, str] = {}
     if partitions is not None:
@@ -37,10 +37,18 @@ def overwrite(
         options["replaceWhere"] = replace_where
     elif before is not None and write.settings.evolve and rows.schema.simpleString() != before.schema.simpleString():
         options["overwriteSchema"] = "true"
-    return _written(table, save_rows(rows, before, write, table, mode="overwrite", options=options), tuple(ignored))
+    info = save_rows(rows, before, write, table, mode="overwrite", options=options)
+    return _written(table, info, _gone(write, table, info, whole), tuple(ignored))
 
 
-def _written(table: str, info: CommitInfo, ignored: tuple[str, ...]) -> Written:
+def _gone(write: Write, table: str, info: CommitInfo, whole: bool) -> int:
+    """How many rows the commit took away: Delta says so where it rewrote some, else it is all that were there."""
+    if not whole or info.version == 0 or "numDeletedRows" in info.metrics:
+        return info.metrics.get("numDeletedRows", 0)
+    # answered from the table's statistics: no file is read
+    return read(write.spark, write.layout.table(table), version=info.version - 1).count()
+
+
+def _written(table: str, info: CommitInfo, gone: int, ignored: tuple[str, ...]) -> Written:
     rows = info.metrics.get("numOutputRows", 0)
-    gone = info.metrics.get("numDeletedRows", 0)
     return Written(table, info.version, rows, inserted=rows, target_inserted=rows, target_deleted=gone, ignored=ignored)
