@@ -67,7 +67,9 @@ class Figure:
     @property
     def holds(self) -> bool:
         """True where the limits are kept."""
-        within = [ratio <= limit for ratio, limit in ((self.cpu, self.cpu_limit), (self.wall, self.wall_limit)) if limit]
+        within = [
+            ratio <= limit for ratio, limit in ((self.cpu, self.cpu_limit), (self.wall, self.wall_limit)) if limit
+        ]
         return all(within) and self.sound
 
     def __str__(self) -> str:
@@ -140,7 +142,12 @@ def main(name: str, figures: Callable[[Path, Size], Iterable[Figure]]) -> None:
 def machine() -> dict[str, Any]:
     """What the figures were taken on."""
     load = os.getloadavg()[0]
-    return {"cores": os.cpu_count(), "load": round(load, 1), "python": sys.version.split()[0], "at": time.strftime("%FT%TZ", time.gmtime())}
+    return {
+        "cores": os.cpu_count(),
+        "load": round(load, 1),
+        "python": sys.version.split()[0],
+        "at": time.strftime("%FT%TZ", time.gmtime()),
+    }
 
 
 def jobs_run(spark: Any) -> int:

@@ -24,7 +24,9 @@ RULES = (
 )
 
 
-def orders(spark: SparkSession, first: int, last: int, *, broken: float = 0, parts: int = 8, step: int = 1) -> DataFrame:
+def orders(
+    spark: SparkSession, first: int, last: int, *, broken: float = 0, parts: int = 8, step: int = 1
+) -> DataFrame:
     """One row per number in [first, last), in order; this share of them breaks the range of `quantity`."""
     numbers = spark.range(first, last, step, parts)
     per_mille = int(broken * 1000)

@@ -20,13 +20,17 @@ def figures(folder: Path, size: Size) -> Iterator[Figure]:
     for name, broken, limit in (("clean", 0.0, 1.4), ("broken", 0.01, 2.0)):
         data = folder / name
         orders(spark, 0, rows, broken=broken).write.parquet(str(data))
-        file = job(folder, name, f"files: {{path: {data}, format: parquet}}", f"append: {{table: silver.{name}}}", RULES)
+        file = job(
+            folder, name, f"files: {{path: {data}, format: parquet}}", f"append: {{table: silver.{name}}}", RULES
+        )
         ours, bare = product(file, folder), by_spark(spark, data, folder)
         medians([ours, bare], 2)  # warms both
         taken = medians([ours, bare], size.pairs)
         record = run(file, lake=str(folder / "counted"))
         said = f"{rows:,} rows, 10 rules, {record.rows_quarantined:,} quarantined"
-        yield Figure(f"rules ({name})", *taken, cpu_limit=limit, said=said, sound=bool(record.rows_quarantined) == (broken > 0))
+        yield Figure(
+            f"rules ({name})", *taken, cpu_limit=limit, said=said, sound=bool(record.rows_quarantined) == (broken > 0)
+        )
 
 
 def product(file: Path, folder: Path) -> Callable[[], Cost]:

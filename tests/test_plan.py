@@ -103,7 +103,7 @@ def test_a_plan_binds_every_word_of_a_job(project):
                      ["conf/x.yml:7: rule 'not_null': 'dimension' cannot be a list. Known: accuracy, completeness, consistency, timeliness, uniqueness, validity.",
                       "conf/x.yml:7: rule 'not_null': 'on_fail' cannot be 'explode'. Known: drop, fail, quarantine, warn."], id="value of a common option"),
         pytest.param(HEAD + SINK + "rules:\n  - in_range: {column: id, min: [1]}\n",
-                     ["conf/x.yml:7: rule 'in_range': 'min' must be a number or a string, not a list"], id="type"),
+                     ["conf/x.yml:7: rule 'in_range': 'min' must be a whole number, a number or a string, not a list"], id="type"),
         pytest.param(HEAD + SINK + "transforms:\n  - join: {with: silver.y, on: [1], how: outre}\ninputs: [silver.y]\n",
                      ["conf/x.yml:7: transform 'join': 'how' cannot be 'outre'. Known: full, inner, left, left_anti, left_semi, right.",
                       "conf/x.yml:7: transform 'join': 'on.0' must be a string, not 1"], id="either a list or a mapping"),

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from lakehouse.cli import command
 from shop import ROOT, finished, program
 
@@ -33,7 +34,9 @@ def test_the_demo_prints_what_the_readme_shows(demo):
     printed = {" ".join(shape.sub("0", line).split()) for line in demo[1][0].splitlines()}
     for line in blocks("text")[0].splitlines():
         wanted = " ".join(shape.sub("0", line.replace("lake/", f"{demo[0]}/")).split())
-        same_start = [line for line in printed if line.split(":")[0].split(" 0")[0] == wanted.split(":")[0].split(" 0")[0]]
+        same_start = [
+            line for line in printed if line.split(":")[0].split(" 0")[0] == wanted.split(":")[0].split(" 0")[0]
+        ]
         assert wanted in printed or same_start or line.startswith("20"), line
 
 
@@ -60,7 +63,12 @@ def test_the_rule_of_your_own_works_as_shown(project):
 
 
 def shown_commands() -> list[str]:
-    lines = [line[2:].split("#")[0].strip() for text in blocks("console") for line in text.splitlines() if line.startswith("$ ")]
+    lines = [
+        line[2:].split("#")[0].strip()
+        for text in blocks("console")
+        for line in text.splitlines()
+        if line.startswith("$ ")
+    ]
     return [line for line in lines if line.startswith("lakehouse ") and " run " not in line]
 
 

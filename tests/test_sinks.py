@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import balanced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from conftest import balanced
 from lakehouse import ConfigError, DataError, SinkError
 
 
 def job(sink: str, rows: str, schema: str = "id int, v string, seq int", more: str = "") -> str:
-    return f"layer: silver\nsource:\n  rows: {{schema: \"{schema}\", rows: {rows}}}\n{more}sink:\n  {sink}\n"
+    return f'layer: silver\nsource:\n  rows: {{schema: "{schema}", rows: {rows}}}\n{more}sink:\n  {sink}\n'
 
 
 def run(project, sink, rows, **more):
@@ -63,7 +64,11 @@ def test_merge_variants(project):
     assert [row["v"] for row in project.rows("silver.t", "id")] == ["a", "b", "c"]
     run(project, "merge: {table: silver.t, keys: [id], update_columns: [v]}", [[1, "y", 9]])
     assert [(row["v"], row["seq"]) for row in project.rows("silver.t", "id")][0] == ("y", 5)
-    record = run(project, "merge: {table: silver.t, keys: [id], sequence_by: [seq], delete_when: v = 'D'}", [[1, "D", 6], [2, "D", 4], [9, "D", 1]])
+    record = run(
+        project,
+        "merge: {table: silver.t, keys: [id], sequence_by: [seq], delete_when: v = 'D'}",
+        [[1, "D", 6], [2, "D", 4], [9, "D", 1]],
+    )
     assert record.rows_deleted == 1
     assert [row["id"] for row in project.rows("silver.t", "id")] == [2, 3]
 
@@ -91,7 +96,12 @@ def test_a_changed_type_is_an_error_that_names_column_and_types(project):
 
 def test_a_wider_type_is_taken_where_the_sink_allows_it(project, spark):
     run(project, "append: {table: silver.t, type_widening: true}", [[1, "a", 1]])
-    run(project, "append: {table: silver.t, type_widening: true}", [[5_000_000_000, "a", 1]], schema="id bigint, v string, seq int")
+    run(
+        project,
+        "append: {table: silver.t, type_widening: true}",
+        [[5_000_000_000, "a", 1]],
+        schema="id bigint, v string, seq int",
+    )
     rows = spark.read.format("delta").load(str(project.lake / "silver/t"))
     assert sorted(row["id"] for row in rows.collect()) == [1, 5_000_000_000]
 
@@ -135,7 +145,9 @@ def test_a_source_that_was_replaced_or_updated_stops_with_the_remedy(project):
 
 
 def test_a_column_that_bronze_gains_reaches_silver(project):
-    project.job("b", "layer: bronze\nsource:\n  files: {path: data, format: json}\nsink:\n  append: {table: bronze.t}\n")
+    project.job(
+        "b", "layer: bronze\nsource:\n  files: {path: data, format: json}\nsink:\n  append: {table: bronze.t}\n"
+    )
     project.job("s", "layer: silver\nsource:\n  delta: {table: bronze.t}\nsink:\n  append: {table: silver.t}\n")
     for number, line in enumerate(('{"a": 1}', '{"a": 2, "b": "x"}')):
         project.write(f"data/{number}.json", line)

@@ -170,7 +170,7 @@ def _one_pass(batch: Batch, raw: DataFrame) -> _Pass:
     """The batch as one lazy frame: every count is taken by the action that writes it."""
     fates = Observation()
     checked = _checked(batch, raw)
-    seen = checked.observe(fates, *[column.alias(name) for name, column in counters(checked).items()])
+    seen = checked.observe(fates, *counters(_dispositions(batch.plan)))
     rows = seen.where(col(FATE) <= WARNED).drop(FATE, REASONS)
     taken_out: list[tuple[Step, Observation]] = []
 
@@ -186,6 +186,10 @@ def _one_pass(batch: Batch, raw: DataFrame) -> _Pass:
         fits = [_fits(batch, rows, sink) for sink in batch.plan.sinks]
         rows = rows.observe(routes, F.count_if(~reduce(Column.__or__, fits)).alias("unrouted"))
     return _Pass(rows, fates, taken_out, routes)
+
+
+def _dispositions(plan: Plan) -> set[str]:
+    return {rule.settings.on_fail for rule in plan.rules}
 
 
 def _checked(batch: Batch, raw: DataFrame) -> DataFrame:
@@ -341,7 +345,9 @@ def _settings(plan: Plan, sink: SinkStep) -> Settings:
     given = sink.settings
     is_open = plan.job.config.layer == "bronze" or plan.contract is None or plan.source.name in ("sql", "rows")
     evolve = (given.schema_evolution or ("add_new_columns" if is_open else "none")) == "add_new_columns"
-    comments = {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
+    comments = (
+        {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
+    )
     return Settings(
         given.partition_by, given.cluster_by, given.table_properties, given.comment, evolve,
         given.type_widening, given.constraints, comments,
@@ -386,7 +392,7 @@ def _counted_first(batch: Batch, raw: DataFrame) -> dict[str, int]:
     if any(step.entry.traits.get("takes_out") for step in batch.plan.transforms):
         return _count(batch, raw)
     checked = _checked(batch, raw)
-    found = checked.agg(*[column.alias(name) for name, column in counters(checked).items()]).first()
+    found = checked.agg(*counters(_dispositions(batch.plan))).first()
     return _balanced(found.asDict() if found else {}, 0, 0) | {"rows_unrouted": 0, "extras_quarantined": 0}
 
 

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lakehouse import log
-from lakehouse.errors import BusyError, Interrupted, LakehouseError
+from lakehouse.errors import BusyError, LakehouseError
+from lakehouse.interrupts import end_on_signals
 
 
 def console() -> None:
     """The program `lakehouse`."""
-    raise SystemExit(_ended(command(sys.argv[1:])))
+    end_on_signals()
+    raise SystemExit(command(sys.argv[1:]))
 
 
 def main(job_file: str) -> int:
     """Runs the job of a script `jobs/<name>.py` with the script's own arguments; the exit code."""
     file = Path(job_file).absolute()
     conf = file.parent.parent / "conf" / f"{file.stem}.yml"
-    return _ended(command(["run", str(conf), *sys.argv[1:]]))
-
-
-def _ended(code: int) -> int:
-    """The code; an interrupted program ends here and now, without waiting for the jobs that its threads still run."""
-    if code == Interrupted.exit_code:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    end_on_signals()
+    return command(["run", str(conf), *sys.argv[1:]])
 
 
 def command(arguments: Sequence[str]) -> int:
     """Runs one command; every error is one line on standard error and the exit code that the docs name."""
     options = _parser().parse_args(arguments)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch job ends on SIGTERM as on Ctrl-C
     if os.environ.get("LAKEHOUSE_LOG"):
         log.to_stderr()
     try:
@@ -49,9 +39,6 @@ def command(arguments: Sequence[str]) -> int:
         if options.debug:
             raise
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; the next run finishes what was begun", file=sys.stderr)
-        return Interrupted.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

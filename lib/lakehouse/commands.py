@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lakehouse import api, graph, reports, runs, session
+from lakehouse import api, graph, interrupts, reports, runs, session
 from lakehouse.errors import ConfigError, LakehouseError, Problem
 from lakehouse.lease import held
 from lakehouse.plan import Plan, conf_folder, find_job, job_files, plan_job
@@ -71,6 +71,7 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
         with reports.Progress(quiet=len(plans) == 1) as progress:
             progress.note("starting Spark")
             spark = session.get_spark("lakehouse" if len(plans) > 1 else plans[0].name)
+            interrupts.restore()
             progress.note("")
 
             def run_one(plan: Plan) -> runs.RunRecord:

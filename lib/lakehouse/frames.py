@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType
@@ -28,6 +30,9 @@ FATE = f"{HIDDEN_PREFIX}fate"  # what becomes of the row
 # What bronze adds of its own; silver and gold carry these along only where they are named.
 BRONZE_COLUMNS = ("_rescued_data", "_source_file", "_ingested_at", "_run_id")
 KAFKA_COLUMNS = ("_topic", "_partition", "_offset", "_timestamp", "_key", "_headers")
+
+# as Spark prints an analyzed plan
+_CATALOG_TABLE = re.compile(r"\bSubqueryAlias ([^\s`,]+\.[^\s`,]+)")
 
 REASON_TYPE = "array<struct<rule:string,column:string,message:string>>"
 
@@ -74,6 +79,16 @@ def attempt(condition: Column) -> Column:
     return type(wrapped)(tools.column(jvm.org.apache.spark.sql.catalyst.expressions.TryEval(expression)))
 
 
+def require_pattern(pattern: str) -> None:
+    """Raises ValueError where Java does not take the regular expression: at each row it would be too late."""
+    jvm: Any = SparkSession.active()._jvm
+    try:
+        jvm.java.util.regex.Pattern.compile(pattern)
+    except PySparkException as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"'{pattern}' is no regular expression: {reason}") from error
+
+
 def orderable(name: str, kind: DataType) -> Column:
     """The column as a value that Spark can order: a map as its sorted entries."""
     return _orderable(col(name), kind)
@@ -103,14 +118,27 @@ def payload(df: DataFrame, names: Iterable[str]) -> Column:
 
 
 def query(spark: SparkSession, sql: str, tables: Mapping[str, DataFrame]) -> DataFrame:
-    """The rows of a query that sees exactly these frames under their names (`silver.orders`, `{input}`)."""
+    """The rows of a query that sees exactly these frames under their names (`silver.orders`, `{input}`).
+
+    Raises ValueError where the text is no query, or reads a table of the session's catalog that is none of them.
+    """
     if not is_query(sql):
         raise ValueError("only one SELECT (or WITH ... SELECT) is allowed here")
     views = {name: f"lake_{uuid4().hex}" for name in tables}
     for name, view in views.items():
         tables[name].createOrReplaceTempView(view)
     try:
-        return spark.sql(with_views(sql, views))
+        found = spark.sql(with_views(sql, views))
+        strangers = _catalog_tables(found).difference(*map(_catalog_tables, tables.values()))
+        if strangers:
+            raise ValueError(f"{', '.join(sorted(strangers))} is not among the job's inputs; add it under 'inputs:'")
+        return found
     finally:
         for view in views.values():
             spark.catalog.dropTempView(view)
+
+
+def _catalog_tables(df: DataFrame) -> set[str]:
+    """The tables of a catalog, and global views, that a frame reads: a path or a frame's own view has no dotted name."""
+    jdf: Any = df._jdf
+    return set(_CATALOG_TABLE.findall(jdf.queryExecution().analyzed().toString()))

@@ -76,8 +76,21 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
         if metadata.partitionColumns().nonEmpty()
         else [],
         _scala_map(metadata.configuration()),
-        {app: int(batch) for app, batch in _scala_map(state.transactions()).items()},
+        _batches(state),
     )
+
+
+def _batches(state: Any) -> dict[str, int]:
+    """The last batch of each identity: from the version's checksum where it has one, else by reading the whole state,
+    which is three Spark jobs."""
+    checksum = state.checksumOpt()
+    known = checksum.get().setTransactions() if checksum.isDefined() else checksum
+    found = known.get() if known.isDefined() else state.setTransactions()
+    if found.isEmpty():
+        return {}
+    # each prints as `SetTransaction(app,batch,Some(time))`; an app that is not ours may hold a comma
+    parts = [text.removeprefix("SetTransaction(").rsplit(",", 2) for text in found.mkString("\x00").split("\x00")]
+    return {app: int(batch) for app, batch, _ in parts}
 
 
 def _scala_map(found: Any) -> dict[str, str]:
@@ -86,7 +99,7 @@ def _scala_map(found: Any) -> dict[str, str]:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    """A Scala tuple as it prints: `(key,value)`; our keys hold no comma."""
+    """A Scala tuple as it prints: `(key,value)`; a property's name holds no comma."""
     key, _, value = text[1:-1].partition(",")
     return key, value
 

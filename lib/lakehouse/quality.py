@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -28,20 +28,38 @@ class Check:
     total: bool = False
 
     @property
-    def fails(self) -> Column:
-        """True or false, never NULL: a NULL verdict passes, a verdict that cannot be had does not."""
+    def passes(self) -> Column:
+        """True or false, never NULL: a NULL verdict passes; where it is not `sure`, evaluating it may raise."""
         holds = self.holds if self.where is None else F.when(F.expr(self.where), self.holds).otherwise(True)
-        if self.total and self.where is None:
-            return F.coalesce(~holds, F.lit(False))
-        tried = attempt(holds)
-        return F.coalesce(~tried.getField("value"), tried.isNull())
+        return F.coalesce(holds, F.lit(True))
+
+    @property
+    def sure(self) -> bool:
+        """True where a verdict can always be had."""
+        return self.total and self.where is None
+
+    @property
+    def fails(self) -> Column:
+        """True or false, never NULL: a verdict that cannot be had does not pass."""
+        return any_fails([self])
+
+
+def any_fails(checks: Sequence[Check]) -> Column:
+    """True where one of the checks fails. One attempt is enough for all of them: where it raises, one of them did."""
+    failed = [~check.passes for check in checks if check.sure]
+    tried = [check.passes for check in checks if not check.sure]
+    if tried:
+        value = attempt(reduce(Column.__and__, tried)).getField("value")
+        failed.append(F.coalesce(~value, F.lit(True)))
+    return reduce(Column.__or__, failed)
 
 
 def with_fate(df: DataFrame, checks: Sequence[Check]) -> DataFrame:
     """The frame with what becomes of each row: fail over quarantine over drop over warn over valid."""
     fate = F.lit(VALID)
     for on_fail, code in FATES.items():  # from the mildest to the gravest: the gravest is asked first
-        conditions = [check.fails for check in checks if check.on_fail == on_fail]
+        asked = [check for check in checks if check.on_fail == on_fail]
+        conditions = [any_fails(asked)] if asked else []
         if on_fail == "quarantine":
             conditions.append(F.size(col(REASONS)) > 0)
         if conditions:
@@ -58,16 +76,13 @@ def with_reasons(df: DataFrame, checks: Sequence[Check]) -> DataFrame:
     return df.withColumn(REASONS, F.concat(col(REASONS), found))
 
 
-def counters(df: DataFrame) -> dict[str, Column]:
-    """What is counted of a frame with fates, as aggregates by the names of the run record."""
-    fate = col(FATE)
-    return {
-        "rows_read": F.count(F.lit(1)),
-        "rows_dropped": F.count_if(fate == DROPPED),
-        "rows_quarantined": F.count_if(fate == QUARANTINED),
-        "rows_failed": F.count_if(fate == FAILED),
-        "rows_warned": F.count_if(fate == WARNED),
-    }
+def counters(on_fail: Collection[str]) -> list[Column]:
+    """What is counted of a frame with fates, as aggregates under the run record's names: only fates that rows can have."""
+    names = {"rows_dropped": "drop", "rows_quarantined": "quarantine", "rows_failed": "fail", "rows_warned": "warn"}
+    possible = {name: FATES[word] for name, word in names.items() if word in on_fail or word == "quarantine"}
+    # no count_if: Spark works its condition out in columns of their own
+    counted = [F.count(F.when(col(FATE) == fate, 1)).alias(name) for name, fate in possible.items()]
+    return [F.count(F.lit(1)).alias("rows_read"), *counted]
 
 
 def _reason(check: Check) -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -78,6 +79,9 @@ def get_spark(app_name: str = "lakehouse") -> SparkSession:
             f"Spark did not start: {_first_line(error)}; `lakehouse doctor` says what is missing"
         ) from error
     spark.sparkContext.setLogLevel(os.environ.get("LAKEHOUSE_SPARK_LOG", "OFF"))
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        # pyspark logs each wrong query with a Java trace before it raises what we tell in one line
+        logging.getLogger(name).disabled = "LAKEHOUSE_SPARK_LOG" not in os.environ
     return spark
 
 

@@ -34,6 +34,7 @@ _REMEDIES: tuple[tuple[str, type[LakehouseError], str], ...] = (
     ("Connection refused", SinkError, "the store or broker is out of reach"),
     ("AccessDenied", SinkError, "the store refuses these credentials"),
     ("SdkClientException", SinkError, "the store is out of reach"),
+    ("getSubject is not supported", LakehouseError, "this Java is too new for Spark 4.1; it needs 17 or 21: apt-get install openjdk-17-jre-headless"),
     ("OutOfMemoryError", LakehouseError, "the driver ran out of memory; give it more with --driver-memory"),
 )  # fmt: skip
 

@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|--[^\n]*|/\*.*?\*/)
-      | (?P<string>r?'(?:\\.|''|[^'\\])*'|r?"(?:\\.|""|[^"\\])*")
+      | (?P<string>[rR]?'(?:\\.|''|[^'\\])*'|[rR]?"(?:\\.|""|[^"\\])*")
       | (?P<input>\{input\})
       | (?P<name>(?:`(?:``|[^`])*`|[^\W\d]\w*)(?:\.(?:`(?:``|[^`])*`|[^\W\d]\w*))*)
       | (?P<number>\d[\w.]*)
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_CLOCKS = frozenset({"now", "current_timestamp", "current_date", "curdate", "localtimestamp"})
+_PART = re.compile(r"`(?:``|[^`])*`|[^`.]+")
+_CLOCKS = frozenset(
+    {"now", "current_timestamp", "current_date", "curdate", "current_time", "localtimestamp", "unix_timestamp"}
+)
 _AFTER_TABLE = frozenset(
     [
         "on",
@@ -54,7 +57,7 @@ _AFTER_TABLE = frozenset(
         "when",
     ]
 )
-_QUERY_STARTS = frozenset({"select", "with", "values", "from", "("})
+_QUERY_STARTS = frozenset({"select", "values", "from", "("})
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,24 @@ def is_query(sql: str) -> bool:
     words = [token.text.lower() for token in tokens(sql) if token.kind != "skip"]
     while words and words[-1] == ";":
         words.pop()
-    return bool(words) and words[0] in _QUERY_STARTS and ";" not in words and "insert" not in words
+    start = _after_common_tables(words) if words[:1] == ["with"] else 0
+    return words[start : start + 1] != [] and words[start] in _QUERY_STARTS and not {";", "insert"} & set(words)
+
+
+def _after_common_tables(words: list[str]) -> int:
+    """Where the statement behind `WITH a AS (...), b (x) AS (...)` begins: it need not be a query."""
+    depth = 0
+    for position, word in enumerate(words):
+        depth += (word == "(") - (word == ")")
+        following = words[position + 1] if position + 1 < len(words) else ""
+        if word == ")" and depth == 0 and following not in (",", "as"):
+            return position + 1
+    return len(words)
 
 
 def mentions(sql: str, name: str) -> bool:
     """True where `name` stands in the SQL as (a part of) a name."""
-    return any(name in token.text.replace("`", "").split(".") for token in tokens(sql) if token.kind == "name")
+    return any(name in _parts(token.text) for token in tokens(sql) if token.kind == "name")
 
 
 def with_clock(sql: str, now: datetime) -> str:
@@ -88,24 +103,41 @@ def with_clock(sql: str, now: datetime) -> str:
     pieces = tokens(sql)
     moment = now.astimezone(UTC)
     out: list[str] = []
-    position = 0
+    position = before = 0
     while position < len(pieces):
         token = pieces[position]
-        called = "".join(piece.text for piece in pieces[position + 1 : position + 3]) == "()"
         word = token.text.lower()
-        is_clock = token.kind == "name" and word in _CLOCKS and (called or word.startswith("current_"))
-        if is_clock:
+        call = _empty_call(pieces, position)
+        is_alias = pieces[before].text.lower() == "as"
+        if token.kind == "name" and word in _CLOCKS and (call or word.startswith("current_")) and not is_alias:
             out.append(_clock_literal(word, moment))
-            position += 3 if called else 1
+            position += call
         else:
             out.append(token.text)
-            position += 1
+        before = before if token.kind == "skip" else position
+        position += 1
     return "".join(out)
+
+
+def _empty_call(pieces: list[Token], position: int) -> int:
+    """How many pieces `()` takes right behind a position; 0 where there is no such call."""
+    found = ""
+    for taken, piece in enumerate(pieces[position + 1 :], 1):
+        found += "" if piece.kind == "skip" else piece.text
+        if found == "()":
+            return taken
+        if found not in ("", "("):
+            break
+    return 0
 
 
 def _clock_literal(word: str, moment: datetime) -> str:
     if word in ("current_date", "curdate"):
         return f"DATE '{moment:%Y-%m-%d}'"
+    if word == "current_time":
+        return f"TIME '{moment:%H:%M:%S.%f}'"
+    if word == "unix_timestamp":
+        return f"{int(moment.timestamp())}L"
     kind = "TIMESTAMP_NTZ" if word == "localtimestamp" else "TIMESTAMP"
     zone = "" if word == "localtimestamp" else "Z"
     return f"{kind} '{moment:%Y-%m-%d %H:%M:%S.%f}{zone}'"
@@ -114,30 +146,53 @@ def _clock_literal(word: str, moment: datetime) -> str:
 def with_views(sql: str, views: Mapping[str, str]) -> str:
     """The SQL with each declared table's name (`silver.orders`) and `{input}` replaced by its view's name.
 
-    A table without an alias keeps the last part of its name as one, so that `orders.amount` still resolves;
-    `silver.orders.amount` resolves too.
+    A table without an alias keeps the last part of its name as one, so that `orders.amount` still resolves (unless two
+    tables end alike); `silver.orders.amount`, `silver.orders.*` and `{input}.amount` resolve too.
     """
     pieces = tokens(sql)
+    named = [_table(token, views) for token in pieces]
+    aliases = _aliases({table: views[table] for table, columns in filter(None, named) if not columns})
     out: list[str] = []
-    for position, token in enumerate(pieces):
-        if token.kind == "input":
-            out.append(views.get("input", token.text) + ("" if _has_alias(pieces, position) else " AS input"))
-        elif token.kind == "name":
-            out.append(_view_reference(token.text, pieces, position, views))
-        else:
+    for position, (token, found) in enumerate(zip(pieces, named, strict=True)):
+        if found is None:
             out.append(token.text)
+            continue
+        table, columns = found
+        alias = _quoted(aliases.get(table, table.rsplit(".", 1)[-1]))
+        if columns or _following(pieces, position) == ".":
+            out.append(".".join((alias, *map(_quoted, columns))))
+        else:
+            out.append(views[table] + ("" if _has_alias(pieces, position) else f" AS {alias}"))
     return "".join(out)
 
 
-def _view_reference(name: str, pieces: list[Token], position: int, views: Mapping[str, str]) -> str:
-    plain = name.replace("`", "")
-    if plain in views:
-        alias = plain.rsplit(".", 1)[-1]
-        return views[plain] if _has_alias(pieces, position) else f"{views[plain]} AS `{alias}`"
-    table, _, column = plain.rpartition(".")
-    if "." in table and table in views:
-        return f"`{table.rsplit('.', 1)[-1]}`.`{column}`"
-    return name
+def _table(token: Token, views: Mapping[str, str]) -> tuple[str, list[str]] | None:
+    """The declared table that a piece names, and the path of columns behind it."""
+    if token.kind == "input":
+        return ("input", []) if "input" in views else None
+    parts = _parts(token.text) if token.kind == "name" else []
+    table = ".".join(parts[:2])
+    return (table, parts[2:]) if len(parts) > 1 and table in views and "." not in parts[0] + parts[1] else None
+
+
+def _aliases(views: Mapping[str, str]) -> dict[str, str]:
+    """What a table is called that the query gives no alias: the last part of its name, its view where two end alike."""
+    last = {name: name.rsplit(".", 1)[-1] for name in views}
+    endings = list(last.values())
+    return {name: ending if endings.count(ending) == 1 else views[name] for name, ending in last.items()}
+
+
+def _parts(name: str) -> list[str]:
+    """A dotted name's parts, unquoted: `a.b` between one pair of backquotes is one part."""
+    return [part[1:-1].replace("``", "`") if part[0] == "`" else part for part in _PART.findall(name)]
+
+
+def _quoted(part: str) -> str:
+    return "`" + part.replace("`", "``") + "`"
+
+
+def _following(pieces: list[Token], position: int) -> str:
+    return pieces[position + 1].text if position + 1 < len(pieces) else ""
 
 
 def _has_alias(pieces: list[Token], position: int) -> bool:

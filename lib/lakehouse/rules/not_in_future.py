@@ -1,6 +1,6 @@
 """The rule `not_in_future`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -11,5 +11,6 @@ from lakehouse.registry import Duration, rule
 @rule(dimension="timeliness")
 def not_in_future(*, column: str, tolerance: Duration = "0 seconds", now: datetime) -> Column:
     """The date or time is not after the run's start plus a tolerance (`10 minutes`)."""
-    latest = F.lit(now) + F.expr(f"INTERVAL {tolerance.strip()}")
-    return F.col(column) <= latest
+    number, unit = tolerance.split()
+    latest = now + timedelta(**{f"{unit.removesuffix('s')}s": float(number)})
+    return F.col(column) <= F.lit(latest)
