@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from lakehouse import get_spark, run
 from measuring import Figure, Size, jobs_run, main, medians
-from orders import RULES, job, orders
+from orders import job, orders
 from rules import product
+
+from lakehouse import get_spark, run
 
 
 def figures(folder: Path, size: Size) -> Iterator[Figure]:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lakehouse import get_spark, run
 from measuring import Cost, Figure, Size, cost, main, medians
 from orders import job, orders
 from pyspark.sql import SparkSession
+
+from lakehouse import get_spark, run
 
 CHANGES = 10_000
 FILE_ROWS = 50_000

@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lakehouse import get_spark, run
 from measuring import Cost, Figure, Size, cost, main, medians
 from orders import RULES, job, orders
 from pyspark.sql import SparkSession
+
+from lakehouse import get_spark, run
 
 
 def figures(folder: Path, size: Size) -> Iterator[Figure]:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from delta.tables import DeltaTable
-from lakehouse import get_spark, run
 from measuring import Cost, Figure, Size, cost, jobs_run, main, medians
 from orders import job, orders
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+
+from lakehouse import get_spark, run
 
 ROWS = 1_000
 

@@ -63,7 +63,7 @@ def test_merge_variants(project):
     run(project, "merge: {table: silver.t, keys: [id], insert_only: true}", [[1, "x", 9], [3, "c", 1]])
     assert [row["v"] for row in project.rows("silver.t", "id")] == ["a", "b", "c"]
     run(project, "merge: {table: silver.t, keys: [id], update_columns: [v]}", [[1, "y", 9]])
-    assert [(row["v"], row["seq"]) for row in project.rows("silver.t", "id")][0] == ("y", 5)
+    assert next((row["v"], row["seq"]) for row in project.rows("silver.t", "id")) == ("y", 5)
     record = run(
         project,
         "merge: {table: silver.t, keys: [id], sequence_by: [seq], delete_when: v = 'D'}",
@@ -154,6 +154,18 @@ def test_a_column_that_bronze_gains_reaches_silver(project):
         project.run("b")
         project.run("s")
     assert project.rows("silver.t") == [{"a": "1", "b": None}, {"a": "2", "b": "x"}]
+
+
+def test_columns_of_any_name_go_from_a_file_to_silver(project, spark):
+    """Spaces, brackets and dots: as spreadsheets name their columns."""
+    project.write("data/1.csv", "Order ID,amount (EUR),a.b,größe\n1,2.50,x,L\n1,2.50,x,XL\n")
+    project.job("b", "layer: bronze\nsource:\n  files: {path: data}\nsink:\n  append: {table: bronze.t}\n")
+    project.job("s", "layer: silver\nsource:\n  delta: {table: bronze.t}\nrules:\n  - not_null: {column: Order ID}\n"
+                "sink:\n  merge: {table: silver.t, keys: [Order ID], sequence_by: [größe]}\n")  # fmt: skip
+    project.run("b")
+    project.run("s")
+    rows = spark.read.format("delta").load(str(project.lake / "silver/t")).collect()
+    assert [row.asDict() for row in rows] == [{"Order ID": "1", "amount (EUR)": "2.50", "a.b": "x", "größe": "XL"}]
 
 
 def test_unknown_columns_in_the_layout_are_config_errors(project):

@@ -10,13 +10,17 @@ from lakehouse.config import project_root
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.lease import held
 from lakehouse.plan import Plan, conf_folder, find_job, plan_job
-from lakehouse.storage import require_reachable
+from lakehouse.storage import is_small, require_reachable
 from lakehouse.tables import Layout, is_table_name, resolved
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.runs import RunRecord
+
+# What is short: a JVM that compiles for seconds costs a job of minutes half as much again.
+_FEW_JOBS = 3
+_SMALL = 64 * 2**20
 
 
 def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = None, *, env: str | None = None,
@@ -33,7 +37,8 @@ def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = N
         from lakehouse.pipeline import run_plan
         from lakehouse.session import get_spark
 
-        return run_plan(plan, spark or get_spark(plan.name), full_refresh=full_refresh)
+        spark = spark or get_spark(plan.name, short=are_short([plan]))
+        return run_plan(plan, spark, full_refresh=full_refresh)
 
 
 def read_table(name: str, version: int | None = None, timestamp: str | None = None, as_of: str | None = None, *,
@@ -74,3 +79,15 @@ def conf_or_cwd() -> Path:
 def lease_names(plans: list[Plan]) -> list[str]:
     """What a run of these jobs must own alone: each job and each table that it writes."""
     return [name for plan in plans for name in (f"job-{plan.name}", *plan.outputs, plan.quarantine)]
+
+
+def are_short(plans: list[Plan]) -> bool:
+    """True for a few jobs that can read little: what they cost is the start and the planning, not the rows."""
+    return len(plans) <= _FEW_JOBS and is_small(dict.fromkeys(place for plan in plans for place in _read(plan)), _SMALL)
+
+
+def _read(plan: Plan) -> list[str]:
+    """The places that a job reads; a table that is still to be made holds nothing yet."""
+    tables = [plan.layout.table(name) for name in plan.inputs]
+    path = plan.source.option("path")
+    return [*tables, resolved(str(path), plan.job.root)] if path else tables

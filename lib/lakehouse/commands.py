@@ -70,7 +70,8 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
 
         with reports.Progress(quiet=len(plans) == 1) as progress:
             progress.note("starting Spark")
-            spark = session.get_spark("lakehouse" if len(plans) > 1 else plans[0].name)
+            name = "lakehouse" if len(plans) > 1 else plans[0].name
+            spark = session.get_spark(name, short=api.are_short(list(plans)))
             interrupts.restore()
             progress.note("")
 
@@ -113,7 +114,7 @@ def plan(options: argparse.Namespace) -> int:
         if not options.no_spark:
             from lakehouse.pipeline import check_plan
 
-            for line in check_plan(item, session.get_spark(item.name)):
+            for line in check_plan(item, session.get_spark(item.name, short=True)):
                 print(line)
     return 0
 

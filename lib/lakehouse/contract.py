@@ -77,6 +77,8 @@ def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], s
     for index, field in enumerate(contract.fields):
         if field.name.lower() in names[:index]:
             problems.append((("fields", index, "name"), f"field '{field.name}' is here twice"))
+        if field.mask is not None:
+            problems.append((("fields", index, "mask"), "'mask' is not built yet: the column would stay readable"))
         if field.references is not None:
             problems.append(
                 (

@@ -79,6 +79,17 @@ def attempt(condition: Column) -> Column:
     return type(wrapped)(tools.column(jvm.org.apache.spark.sql.catalyst.expressions.TryEval(expression)))
 
 
+def constant(df: DataFrame, value: Any, kind: DataType) -> Column:
+    """The value as a literal of a type; raises ValueError where it is none, before any row is read."""
+    literal = F.lit(value).cast(kind)
+    folded: Any = df.sparkSession.range(0).select(literal)._jdf
+    try:
+        folded.queryExecution().optimizedPlan()
+    except PySparkException as error:
+        raise ValueError(f"{value!r} is no {kind.simpleString()}") from error
+    return literal
+
+
 def require_pattern(pattern: str) -> None:
     """Raises ValueError where Java does not take the regular expression: at each row it would be too late."""
     jvm: Any = SparkSession.active()._jvm

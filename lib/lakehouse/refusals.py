@@ -60,14 +60,14 @@ def _told(place: Place, items: list[ErrorDetails], model: type[BaseModel], what:
         return place, thing + did_you_mean(name, _keys_at(model, place[:-1]))
     if first["type"] == "missing":
         return place, f"{what} needs the option '{name}'" if what else f"{_named(place)} is missing"
-    return place, f"{subject}{_named(place)} {_expectation(items)}"
+    return place, f"{subject}{_named(place)} {_expectation(items, what)}"
 
 
 def _named(place: Place) -> str:
     return f"'{'.'.join(map(str, place))}'" if place else "the file"
 
 
-def _expectation(items: list[ErrorDetails]) -> str:
+def _expectation(items: list[ErrorDetails], what: str) -> str:
     found = items[0]["input"]
     if all(item["type"] in _KINDS for item in items):
         *others, last = dict.fromkeys(_KINDS[item["type"]] for item in items)
@@ -82,7 +82,8 @@ def _expectation(items: list[ErrorDetails]) -> str:
         kind = "a table's name, layer.table" if context["pattern"] == TABLE_NAME else f"like {context['pattern']}"
         return f"must be {kind}, not {_described(found)}"
     if item["type"] in ("too_long", "too_short"):
-        return "must hold exactly one name with its options" if isinstance(found, dict) else "must not be empty"
+        is_word = isinstance(found, dict) and not what
+        return "must hold exactly one name with its options" if is_word else "must not be empty"
     return f"is refused: {item['msg'][0].lower()}{item['msg'][1:]} (found {_described(found)})"
 
 

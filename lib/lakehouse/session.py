@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import ConfigError, LakehouseError
 
@@ -54,12 +54,12 @@ _S3 = {
 }
 
 
-def get_spark(app_name: str = "lakehouse") -> SparkSession:
+def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSession:
     """The running session, or a new one that finds Delta, S3A and Kafka; what spark-submit was told is kept.
 
-    Raises LakehouseError where Spark cannot start.
+    `short`: its work is one of seconds, and the JVM, where it is started here, compiles for that. Raises LakehouseError
+    where Spark cannot start.
     """
-    quiet_driver()
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
@@ -67,7 +67,8 @@ def get_spark(app_name: str = "lakehouse") -> SparkSession:
     if running is not None:
         return running
     try:
-        SparkContext._ensure_initialized()  # the JVM first: only then does SparkConf know what spark-submit was told
+        if SparkContext._gateway is None:  # the JVM first: only then does SparkConf know what spark-submit was told
+            SparkContext._ensure_initialized(gateway=_start_jvm(short))
         conf = SparkConf()
         for key, value in settings(conf.get("spark.master", "local[*]") or "local[*]").items():
             conf.setIfMissing(key, value)
@@ -115,20 +116,59 @@ def job_session(spark: SparkSession, wanted: Mapping[str, object]) -> SparkSessi
     return session
 
 
-def quiet_driver() -> None:
-    """Sets what the JVM must be told before it starts, where this process is the one that starts it."""
+def _start_jvm(short: bool) -> Any:
+    """The gateway to spark-submit's JVM, or to one started here with this environment's Spark and its flags."""
+    import pyspark
+    from pyspark import java_gateway
+
+    launch: Any = java_gateway.launch_gateway
     if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return
-    options = jvm_options()
-    if options and "SPARK_SUBMIT_OPTS" not in os.environ:
-        os.environ["SPARK_SUBMIT_OPTS"] = options
+        return launch()
+    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)  # whatever other Spark the machine has
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if os.environ.get("MASTER", "local").startswith("local"):
+        # Spark's default of 1 GB is little for a driver that is its own executor
+        os.environ.setdefault("SPARK_DRIVER_MEMORY", "2g")
+    options = jvm_options(short)
+    if options:
+        os.environ.setdefault("SPARK_SUBMIT_OPTS", options)
+    errors = _without_incubator_line()
+    try:
+        return launch(popen_kwargs={"stderr": errors})
+    finally:
+        if errors is not None:
+            os.close(errors)
 
 
-def jvm_options() -> str:
-    """The JVM's flags that set-up measured and wrote beside the environment; none where set-up has not run."""
-    file = Path(sys.prefix) / "spark" / "jvm.options"
-    return file.read_text().strip() if file.exists() else ""
+def _without_incubator_line() -> int | None:
+    """A standard error for the JVM that leaves out what Java says on every start: Spark asks for a module in incubation.
+
+    A process, no thread: the JVM writes to it for as long as it lives. None where the system has no grep.
+    """
+    reading, writing = os.pipe()
+    command = ["grep", "--line-buffered", "-v", "^WARNING: Using incubator modules"]
+    try:
+        # in a group of its own, so that Ctrl-C leaves it to pass on what the JVM says at its end
+        os.posix_spawnp("grep", command, os.environ, setpgroup=0, file_actions=[
+            (os.POSIX_SPAWN_DUP2, reading, 0), (os.POSIX_SPAWN_DUP2, 2, 1),
+        ])  # fmt: skip
+    except OSError:
+        os.close(writing)
+        return None
+    finally:
+        os.close(reading)
+    return writing
+
+
+def jvm_options(short: bool = False) -> str:
+    """The JVM's flags that set-up measured and wrote beside the environment; none where set-up has not run.
+
+    LAKEHOUSE_SHORT_JOB (1 or 0) has the last word on which of them.
+    """
+    folder = Path(sys.prefix) / "spark"
+    said = os.environ.get("LAKEHOUSE_SHORT_JOB")
+    files = ["jvm.options", "jvm.short"] if (said != "0" if said else short) else ["jvm.options"]
+    return " ".join(file.read_text().strip() for file in (folder / name for name in files) if file.exists())
 
 
 def _s3_from_environment() -> dict[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,15 +37,26 @@ def list_files(path: str) -> list[FileInfo]:
 
     Names beginning with `_` or `.` are hidden, as in Spark. A place that does not exist gives no files.
     """
+    return sorted(_visible_files(path))
+
+
+def is_small(places: Iterable[str], most: int, files: int = 1000) -> bool:
+    """True where these places hold at most so many bytes in so many files; no longer looked at than until they do not."""
+    for file in itertools.chain.from_iterable(map(_visible_files, places)):
+        most, files = most - file.size, files - 1
+        if most < 0 or files < 0:
+            return False
+    return True
+
+
+def _visible_files(path: str) -> Iterator[FileInfo]:
     base = _literal_prefix(path)
     listed = _list_s3(base) if is_remote(path) else _list_local(base)
     pattern = path.rstrip("/")
     globbed = bool(_GLOB & set(pattern))
-    found = [
-        file for file in listed
-        if not _is_hidden(file.path[len(base):]) and (not globbed or _matches(file.path, pattern))
-    ]  # fmt: skip
-    return sorted(found)
+    for file in listed:
+        if not _is_hidden(file.path[len(base) :]) and (not globbed or _matches(file.path, pattern)):
+            yield file
 
 
 def folders(path: str) -> list[str]:

@@ -78,9 +78,11 @@ class Written:
     """An earlier try had got this write in: nothing was read this time."""
 
 
-def table_properties(settings: Settings) -> dict[str, str]:
-    """The properties of a new table: deletion vectors unless the job says otherwise."""
+def table_properties(settings: Settings, schema: StructType) -> dict[str, str]:
+    """The properties of a new table: deletion vectors unless the job says otherwise, names mapped where Parquet has none."""
     properties = {"delta.enableDeletionVectors": "true", **settings.table_properties}
+    if _odd_names(schema):
+        properties.setdefault("delta.columnMapping.mode", "name")
     if settings.type_widening:
         properties.setdefault("delta.enableTypeWidening", "true")
     return properties
@@ -135,14 +137,16 @@ def save_rows(
     if before is None:
         _require_columns(rows.schema, settings)
         if settings.comment or settings.constraints:
-            create(write.spark, path, rows.schema, comment=settings.comment, properties=table_properties(settings),
+            create(write.spark, path, rows.schema, comment=settings.comment, properties=table_properties(settings, rows.schema),
                    partition_by=settings.partition_by, cluster_by=settings.cluster_by)  # fmt: skip
             require_constraints(write.spark, path, settings.constraints, {})
         else:
-            given |= table_properties(settings)
+            given |= table_properties(settings, rows.schema)
     else:
         require_constraints(write.spark, path, settings.constraints, before.properties)
-        if settings.evolve and "overwriteSchema" not in given and _new_columns(rows.schema, before.schema):
+        new = _new_columns(rows.schema, before.schema)
+        _require_plain_names(new, before, table)
+        if settings.evolve and "overwriteSchema" not in given and new:
             given["mergeSchema"] = "true"
         if settings.type_widening:
             given.setdefault("mergeSchema", "true")
@@ -173,6 +177,20 @@ def has_no_match(before: Snapshot, spark: SparkSession, condition: str) -> bool:
     """True where no file of the table can hold a row of the condition: then a MERGE is a plain append."""
     target = spark.read.format("delta").option("versionAsOf", before.version).load(before.path)
     return not target.where(condition).inputFiles()
+
+
+def _odd_names(schema: StructType) -> list[str]:
+    """The columns whose names Delta takes only with column mapping: `Order ID`, `amount (EUR)`."""
+    return [column.name for column in schema if set(column.name) & set(" ,;{}()\n\t=")]
+
+
+def _require_plain_names(new: list[StructField], before: Snapshot, table: str) -> None:
+    odd = _odd_names(StructType(new))
+    if odd and before.properties.get("delta.columnMapping.mode", "none") == "none":
+        raise SinkError(
+            f"{table} cannot take the new column '{odd[0]}' under this name; add it to 'rename', or set "
+            "table_properties: {delta.columnMapping.mode: name} and run with --full-refresh"
+        )
 
 
 def _new_columns(after: StructType, before: StructType) -> list[StructField]:

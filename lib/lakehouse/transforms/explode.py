@@ -12,4 +12,4 @@ def explode(df: DataFrame, *, column: str, outer: bool = True) -> DataFrame:
     """One row per element of an array, in the array's place; an empty or NULL one gives a NULL row, unless `outer: false`."""
     require_columns(df, [column])
     elements = F.explode_outer(col(column)) if outer else F.explode(col(column))
-    return df.select(*[elements.alias(name) if name == column else col(name) for name in df.columns])
+    return df.select(*[elements.alias(name) if name.lower() == column.lower() else col(name) for name in df.columns])

@@ -16,5 +16,6 @@ def flatten(df: DataFrame, *, column: str, prefix: str | None = None) -> DataFra
         raise ValueError(f"'{column}' is no struct but {kind.simpleString()}")
     start = f"{column}_" if prefix is None else prefix
     fields = [col(column).getField(field.name).alias(f"{start}{field.name}") for field in kind]
-    before, after = df.columns[: df.columns.index(column)], df.columns[df.columns.index(column) + 1 :]
+    place = [name.lower() for name in df.columns].index(column.lower())
+    before, after = df.columns[:place], df.columns[place + 1 :]
     return df.select(*map(col, before), *fields, *map(col, after))

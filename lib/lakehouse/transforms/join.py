@@ -21,7 +21,8 @@ def join(
     require_columns(df, pairs)
     require_columns(other, pairs.values())
     renamed = other.withColumnsRenamed({theirs: ours for ours, theirs in pairs.items()})
-    twice = (set(visible(df)) & set(renamed.columns)) - set(pairs)
+    ours, keys = {name.lower() for name in visible(df)}, {name.lower() for name in pairs}
+    twice = sorted(name for name in renamed.columns if name.lower() in ours - keys)
     if twice and how not in ("left_semi", "left_anti"):
-        raise ValueError(f"both sides have {', '.join(sorted(twice))}; rename or drop them, or use 'lookup'")
+        raise ValueError(f"both sides have {', '.join(twice)}; rename or drop them, or use 'lookup'")
     return df.join(renamed, on=list(pairs), how=how)

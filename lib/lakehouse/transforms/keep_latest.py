@@ -19,8 +19,8 @@ def keep_latest(df: DataFrame, *, keys: Columns, order_by: Columns, extras: Extr
 
 
 def _order(text: str) -> tuple[str, Column]:
-    name, _, direction = text.strip().partition(" ")
-    if direction.strip().lower() not in ("", "asc", "desc"):
-        raise ValueError(f"order_by '{text}' is not a column, with asc or desc at most")
-    smallest = direction.strip().lower() == "asc"
-    return name, col(name).asc_nulls_last() if smallest else col(name).desc_nulls_last()
+    name, _, direction = text.strip().rpartition(" ")
+    if direction.lower() not in ("asc", "desc"):
+        name, direction = text.strip(), "desc"
+    smallest = direction.lower() == "asc"
+    return name.strip(), col(name.strip()).asc_nulls_last() if smallest else col(name).desc_nulls_last()

@@ -12,5 +12,10 @@ from lakehouse.registry import Columns, transform
 def trim(df: DataFrame, *, columns: Columns | None = None) -> DataFrame:
     """Text without outer white space (tabs and line breaks too); all text columns where none is named."""
     require_columns(df, columns or [])
-    texts = columns or [name for name in visible(df) if isinstance(df.schema[name].dataType, StringType)]
+    texts = [name for name in visible(df) if isinstance(df.schema[name].dataType, StringType)]
+    if columns:
+        others = [name for name in columns if name.lower() not in map(str.lower, texts)]
+        if others:
+            raise ValueError(f"{', '.join(others)}: no text, so that there is nothing to trim")
+        texts = columns
     return df.withColumns({name: F.regexp_replace(col(name), r"^\s+|\s+$", "") for name in texts})
