@@ -30,14 +30,14 @@ def main(landing: str, lake: str) -> None:
     )
     is_valid = F.expr("coalesce(order_id is not null and amount >= 0 and ordered_at is not null, false)")
     broken = typed.where(~is_valid).select("raw")
-    broken.write.format("delta").mode("append").save(f"{lake}/silver/orders__quarantine")
+    broken.write.format("delta").mode("append").save(f"{lake}/silver/broken")
     newest = F.row_number().over(Window.partitionBy("order_id").orderBy(F.desc("ordered_at")))
     valid = typed.where(is_valid).drop("raw").withColumn("place", newest).where("place = 1").drop("place")
     merge = DeltaTable.forPath(spark, f"{lake}/silver/orders").alias("target")
     merge = merge.merge(valid.alias("source"), "target.order_id = source.order_id")
     merge.whenMatchedUpdateAll("source.ordered_at >= target.ordered_at").whenNotMatchedInsertAll().execute()
     row = spark.createDataFrame([("orders", datetime.now(UTC), raw.count())], "job string, at timestamp, rows long")
-    row.write.format("delta").mode("append").save(f"{lake}/_runs")
+    row.write.format("delta").mode("append").save(f"{lake}/_plain_runs")
     spark.stop()
 
 

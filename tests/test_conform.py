@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyspark.sql.types import StructType
+
 from lakehouse import runs
 from lakehouse.conform import Shape, conform
 from lakehouse.frames import REASONS
-from pyspark.sql.types import StructType
 
 DIGITS = st.from_regex(r"\A ?[+-]?[0-9]{1,12} ?\Z")
 TEXTS = st.one_of(st.none(), DIGITS, st.sampled_from(["", "  ", "abc", "12,50", "1.5", "true", "NaN", "0x1", "2147483648", "-2147483648"]),

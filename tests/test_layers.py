@@ -21,7 +21,7 @@ LIB = ROOT / "lib" / "lakehouse"
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
     0: "contract errors log sample_data sql_text tables",
-    1: "frames refusals registry session spark_errors storage yaml_text",
+    1: "frames interrupts refusals registry session spark_errors storage yaml_text",
     2: "config conform diagnosis lake lease progress quality rules runs text_files transforms upserts",
     3: "plan sources stream_checkpoints targets",
     4: "graph job_schema quarantine sinks",

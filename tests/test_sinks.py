@@ -89,7 +89,7 @@ def test_missing_keys_are_deleted_but_not_those_of_quarantined_rows(project):
 def test_a_changed_type_is_an_error_that_names_column_and_types(project):
     run(project, "append: {table: silver.t}", [[1, "a", 1]])
     project.job("t", job("append: {table: silver.t}", '[["x", "a", 1]]', "id string, v string, seq int"))
-    with pytest.raises(SinkError, match="column 'id' is int in silver.t and now string"):
+    with pytest.raises(SinkError, match=r"column 'id' is int in silver\.t and now string"):
         project.run("t")
     assert len(project.rows("silver.t")) == 1
 

@@ -18,6 +18,8 @@ _REMEDIES: tuple[tuple[str, type[LakehouseError], str], ...] = (
     ("DELTA_REPLACE_WHERE_MISMATCH", SinkError, "a row lies outside of replace_where"),
     ("CANNOT_MERGE_INCOMPATIBLE_DATA_TYPE", DataError, "a column has different types in the files"),
     ("CANNOT_MERGE_SCHEMAS", DataError, "a column has different types in the files"),
+    ("CONFLICTING_DIRECTORY_STRUCTURES", DataError, "some folders of the source are named key=value and others are not"),
+    ("CONFLICTING_PARTITION_COLUMN_NAMES", DataError, "the source's folders have different keys in key=value"),
     ("FAILED_READ_FILE", DataError, "a file cannot be read"),
     ("PATH_NOT_FOUND", DataError, "a file that was listed is gone"),
     ("DELTA_VIOLATE_CONSTRAINT", SinkError, "a row breaks a constraint of the table; add a rule that quarantines such rows"),

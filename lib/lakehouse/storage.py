@@ -211,9 +211,11 @@ def s3(bucket: str, call: Callable[[S3Client], T], absent: tuple[str, ...] = ())
         if code in absent:
             return None
         meaning = {"404": "does not exist", "NoSuchBucket": "does not exist", "403": "is refused to these credentials"}
-        raise SinkError(f"bucket {bucket} at {_endpoint(client)} {meaning.get(code, f'answers {code}')}") from error
+        raise SinkError(
+            f"bucket {bucket} at {client.meta.endpoint_url} {meaning.get(code, f'answers {code}')}"
+        ) from error
     except BotoCoreError as error:
-        raise SinkError(f"bucket {bucket} at {_endpoint(client)} is out of reach: {_one_line(error)}") from error
+        raise SinkError(f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {_one_line(error)}") from error
 
 
 @cache
@@ -238,10 +240,6 @@ def s3_credentials() -> ReadOnlyCredentials | None:
 
     found = boto3.Session().get_credentials()
     return None if found is None else found.get_frozen_credentials()
-
-
-def _endpoint(client: S3Client) -> str:
-    return str(client.meta.endpoint_url)
 
 
 def _one_line(error: Exception) -> str:

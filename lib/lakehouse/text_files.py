@@ -140,7 +140,12 @@ def _inferred(
 ) -> StructType:
     """The fields that the lines have, scalars as text: numbers keep their digits."""
     how = {**base, "primitivesAsString": "true", "columnNameOfCorruptRecord": MALFORMED, **options}
-    found = spark.read.options(**how).json(list(paths)).schema
+    before = spark.conf.get("spark.sql.caseSensitive")
+    spark.conf.set("spark.sql.caseSensitive", "true")  # else names that differ in case alone stop the inference
+    try:
+        found = spark.read.options(**how).json(list(paths)).schema
+    finally:
+        spark.conf.set("spark.sql.caseSensitive", str(before))
     partitions = {part.split("=", 1)[0] for path in paths for part in path.split("/") if "=" in part}
     return StructType([field for field in found if field.name != MALFORMED and field.name not in partitions])
 
@@ -154,9 +159,16 @@ def _unknown(names: Sequence[str]) -> Column:
 
 
 def _unique(fields: StructType) -> StructType:
-    """Without the second of two names that differ in case alone: a table cannot hold both."""
+    """Without the second of two names that differ in case alone, at any depth: a table cannot hold both."""
     names = [field.name.lower() for field in fields]
-    return StructType([field for index, field in enumerate(fields) if field.name.lower() not in names[:index]])
+    kept = [field for index, field in enumerate(fields) if field.name.lower() not in names[:index]]
+    return StructType([StructField(field.name, _unique_type(field.dataType)) for field in kept])
+
+
+def _unique_type(kind: DataType) -> DataType:
+    if isinstance(kind, StructType):
+        return _unique(kind)
+    return ArrayType(_unique_type(kind.elementType)) if isinstance(kind, ArrayType) else kind
 
 
 def _merged(known: StructType | None, new: StructType | None) -> StructType:

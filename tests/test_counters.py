@@ -1,0 +1,134 @@
+"""What a run costs, held by counters and not by time: Spark jobs, commits, files replaced, rows copied."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROWS = "rows: {{schema: 'id int, v int', rows: {rows}}}"
+RULES = "".join(f"  - in_range: {{{{column: v, max: {100 + number}, name: r{number}}}}}\n" for number in range(50))
+MERGE = """
+layer: silver
+source:
+  files: {path: landing, format: parquet}
+schema: "id int, v int"
+sink:
+  merge: {table: silver.t, keys: [id], sequence_by: [v]}
+"""
+
+
+def jobs_run(spark) -> int:
+    """How many Spark jobs the application has run."""
+    return spark.sparkContext._jsc.sc().dagScheduler().numTotalJobs()
+
+
+def log(project, table: str) -> list[list[dict[str, Any]]]:
+    """The actions of each commit of a table, oldest first."""
+    files = sorted((project.lake / table.replace(".", "/") / "_delta_log").glob("*.json"))
+    return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+
+
+def operation(commit: list[dict[str, Any]]) -> tuple[str, dict[str, int]]:
+    """What a commit says that it was, and its metrics."""
+    info = next(action["commitInfo"] for action in commit if "commitInfo" in action)
+    return info["operation"], {name: int(value) for name, value in info["operationMetrics"].items() if value.isdigit()}
+
+
+def land(project, spark, number: int, first: int, last: int, v: int = 0) -> None:
+    """A Parquet file of the rows in [first, last)."""
+    rows = spark.range(first, last, 1, 1).selectExpr("cast(id as int) id", f"cast({v} as int) v")
+    rows.write.parquet(str(project.root / f"landing/{number}.parquet"))
+
+
+def test_the_number_of_spark_jobs_does_not_grow_with_the_number_of_rules(project, spark):
+    spark.range(1000).selectExpr("cast(id as int) id", "cast(id % 90 as int) v").write.parquet(
+        str(project.root / "data")
+    )
+    jobs, lines = {}, RULES.format().splitlines(keepends=True)
+    for number in (1, 10, 50):
+        text = "layer: silver\nsource:\n  files: {path: data, format: parquet}\nrules:\n" + "".join(lines[:number])
+        project.job(f"rules{number}", text + f"sink:\n  append: {{table: silver.rules{number}}}\n")
+        before = jobs_run(spark)
+        assert project.run(f"rules{number}").rows_valid == 1000
+        jobs[number] = jobs_run(spark) - before
+    assert jobs[1] == jobs[10] == jobs[50] <= 4, jobs
+
+
+def test_only_broken_rows_cost_a_quarantine(project, spark):
+    jobs = {}
+    for name, rows in (("clean", "[[1, 1], [2, 2]]"), ("broken", "[[1, 1], [2, 999]]")):
+        project.job(
+            name,
+            f"""
+            layer: silver
+            source:
+              {ROWS.format(rows=rows)}
+            rules:
+              - in_range: {{column: v, max: 100}}
+            sink:
+              append: {{table: silver.{name}}}
+            """,
+        )
+        before = jobs_run(spark)
+        project.run(name)
+        jobs[name] = jobs_run(spark) - before
+    assert not (project.lake / "silver/clean__quarantine").exists()
+    assert len(log(project, "silver.broken__quarantine")) == 1
+    assert jobs["clean"] < jobs["broken"]
+
+
+def test_a_batch_is_one_commit_and_nothing_new_is_none(project, spark):
+    project.job("t", MERGE)
+    tables, versions = ("silver.t", "_runs"), []
+    for number, first in enumerate((0, 50, None)):
+        if first is not None:
+            land(project, spark, number, first, first + 100)
+        project.run("t")
+        versions.append([len(log(project, table)) for table in tables])
+    assert versions == [[1, 1], [2, 2], [2, 3]]
+    assert not (project.lake / "silver/t__quarantine").exists()
+    before = jobs_run(spark)
+    project.run("t")
+    assert jobs_run(spark) == before, "nothing new is found without a Spark job"
+
+
+@pytest.fixture
+def table(project, spark) -> Path:
+    """A target of four files, each with its own range of keys."""
+    project.job("t", MERGE)
+    place = project.lake / "silver/t"
+    rows = spark.range(0, 4000, 1, 4).selectExpr("cast(id as int) id", "0 v")
+    rows.write.format("delta").option("delta.enableDeletionVectors", "true").save(str(place))
+    return place
+
+
+def test_a_merge_of_changes_that_lie_together_reads_their_files_alone_and_copies_no_row(project, spark, table):
+    last = [action["add"]["path"] for action in log(project, "silver.t")[0] if "add" in action][-1]
+    land(project, spark, 1, 3900, 4100, v=1)
+    assert project.run("t").rows_updated == 100
+    name, metrics = operation(log(project, "silver.t")[-1])
+    assert name == "MERGE"
+    assert metrics["numTargetRowsCopied"] == 0
+    assert (metrics["numTargetRowsUpdated"], metrics["numTargetRowsInserted"]) == (100, 100)
+    touched = {
+        action[kind]["path"] for action in log(project, "silver.t")[-1] for kind in ("remove",) if kind in action
+    }
+    assert touched == {last}
+
+
+def test_where_no_key_can_be_there_a_merge_is_a_plain_append(project, spark, table):
+    land(project, spark, 1, 5000, 5100)
+    assert project.run("t").rows_inserted == 100
+    commit = log(project, "silver.t")[-1]
+    assert operation(commit)[0] == "WRITE"
+    assert not [action for action in commit if "remove" in action]
+
+
+def test_changes_that_change_nothing_are_no_commit(project, spark, table):
+    land(project, spark, 1, 100, 200)
+    record = project.run("t")
+    assert (record.rows_to_sink, record.rows_unchanged) == (100, 100)
+    assert len(log(project, "silver.t")) == 1
