@@ -127,8 +127,15 @@ def test_where_no_key_can_be_there_a_merge_is_a_plain_append(project, spark, tab
     assert not [action for action in commit if "remove" in action]
 
 
-def test_changes_that_change_nothing_are_no_commit(project, spark, table):
+def test_changes_that_change_nothing_touch_no_file(project, spark, table):
     land(project, spark, 1, 100, 200)
     record = project.run("t")
     assert (record.rows_to_sink, record.rows_unchanged) == (100, 100)
+    assert not [action for action in log(project, "silver.t")[-1] if "add" in action or "remove" in action]
+
+
+def test_a_batch_of_which_no_row_is_left_is_no_commit(project, spark, table):
+    project.job("t", MERGE + "rules:\n  - in_range: {column: v, max: 100, on_fail: drop}\n")
+    land(project, spark, 1, 100, 200, v=999)
+    assert project.run("t").rows_dropped == 100
     assert len(log(project, "silver.t")) == 1

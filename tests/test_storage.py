@@ -89,9 +89,11 @@ def test_a_store_that_is_down_is_named_within_a_minute(s3, monkeypatch):
 def another_owner(place: str) -> Iterator[subprocess.Popen]:
     """A process that holds the lease until it is killed."""
     with subprocess.Popen([sys.executable, "-c", HOLDER, place], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_second_copy_is_told_at_once_and_by_name(place):

@@ -231,7 +231,7 @@ def s3_client() -> S3Client:
         max_pool_connections=32,
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    return boto3.client("s3", config=config, region_name=region)
+    return boto3.Session().client("s3", config=config, region_name=region)
 
 
 def s3_credentials() -> ReadOnlyCredentials | None:
