@@ -325,3 +325,20 @@ def test_a_wrong_column_is_named_with_its_line_before_anything_is_written(shop):
     with pytest.raises(ConfigError, match=r"silver_orders\.yml:12: sink 'merge': no column 'idd'\. Did you mean 'id'"):
         shop.run("silver_orders")
     assert not (shop.lake / "silver").exists()
+
+
+def test_a_source_read_in_full_again_and_again_quarantines_a_row_once(shop):
+    shop.run("bronze_orders")
+    shop.job("all", SILVER.replace("schema:", "read: full\nschema:").replace("silver.orders", "silver.all"))
+    first, again = shop.run("all"), shop.run("all")
+    assert (first.rows_quarantined, again.rows_quarantined) == (3, 3)
+    kept = shop.rows("silver.all__quarantine")
+    assert len(kept) == len({row["id"] for row in kept}) == 3
+    assert {row["run_id"] for row in kept} == {first.run_id}
+    shop.write("data/2.csv", "id,amount,name,ts\n9,-9,z,2026-01-01 00:00:00\n")
+    shop.run("bronze_orders")
+    third = shop.run("all")
+    assert third.rows_quarantined == 4
+    assert [row["run_id"] for row in shop.rows("silver.all__quarantine", "first_seen")] == [first.run_id] * 3 + [
+        third.run_id
+    ]

@@ -150,6 +150,8 @@ make_archive() {
     [ "$(nproc)" -gt 4 ] || flags+=" -XX:+UseSerialGC"
     # Four times Java's thresholds for its costly compiler: a job of seconds ends before it pays, hot loops still get it.
     flags+=" -XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=2400 -XX:Tier4CompileThreshold=60000 -XX:Tier4BackEdgeThreshold=160000"
+    # Java interprets methods of more than 8,000 bytes for ever: the code of a stage with a hundred rules is one.
+    flags+=" -XX:-DontCompileHugeMethods"
     if [ "${LAKEHOUSE_ARCHIVE:-1}" != 0 ]; then
         say "class archive, so that jobs start sooner, about 40 seconds"
         if SPARK_SUBMIT_OPTS="$flags \"-XX:ArchiveClassesAtExit=$made/new.jsa\" -Xlog:disable" spark_submit $conf/train_archive.py &&

@@ -64,6 +64,16 @@ class Batch:
             name: lake.read(self.spark, layout.table(name), version=version) for name, version in self.versions.items()
         }
 
+    @cached_property
+    def shape(self) -> Shape:
+        """What conform makes of the batch's rows."""
+        return _shape(self)
+
+    @cached_property
+    def checks(self) -> list[tuple[Step, Check]]:
+        """The rules as columns, each with its step."""
+        return _checks(self)
+
     def commit(self, step: str, **note: Any) -> lake.Commit:
         """The identity of one of this batch's writes."""
         known = {"run_id": self.run_id, "job": self.plan.name, "batch": self.number, "config": self.plan.fingerprint}
@@ -137,7 +147,7 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
         for what in ("inserted", "updated", "deleted", "unchanged")
     }
     totals["rows_to_sink"] = sum(item.rows for item in written)
-    ignored = (*ignored_columns(raw, _shape(batch)), *(name for item in written for name in item.ignored))
+    ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))
     return Outcome({**counts, **totals}, tuple(written), broken, tuple(dict.fromkeys(ignored)))
 
 
@@ -194,9 +204,9 @@ def _dispositions(plan: Plan) -> set[str]:
 
 def _checked(batch: Batch, raw: DataFrame) -> DataFrame:
     """The conformed frame with each row's fate."""
-    checks = _checks(batch)
+    checks = batch.checks
     with explained(batch.plan):
-        frame = conform(raw, _shape(batch))
+        frame = conform(raw, batch.shape)
     try:
         return with_fate(frame, [item for _, item in checks])
     except (AnalysisException, ParseException):
@@ -462,7 +472,7 @@ def _refusal(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> str | N
 def _named_reasons(batch: Batch, raw: DataFrame, fate: int) -> str:
     """The rules that gave rows this fate with how many each, the most frequent first; of other extras the number."""
     found = _checked(batch, raw).where(col(FATE) == fate)
-    checks = [item for _, item in _checks(batch) if FATES[item.on_fail] == fate]
+    checks = [item for _, item in batch.checks if FATES[item.on_fail] == fate]
     reasons = with_reasons(found, checks).select(F.explode(REASONS).alias("reason"))
     by_rule = reasons.groupBy("reason.rule").count().orderBy(F.desc("count"), "rule").limit(_SHOWN_REASONS).collect()
     return ", ".join(f"{row['rule']}: {row['count']}" for row in by_rule) or "taken out by the transforms"
@@ -470,7 +480,7 @@ def _named_reasons(batch: Batch, raw: DataFrame, fate: int) -> str:
 
 def _broken(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> DataFrame:
     """One row per broken row: as it came, where from, and all reasons."""
-    checks = [item for _, item in _checks(batch)]
+    checks = [item for _, item in batch.checks]
     checked = _checked(batch, with_evidence(raw, batch.origin))
     lowest = QUARANTINED  # with the failed ones, where the run was refused
     parts = [with_reasons(checked.where(col(FATE) >= lowest), checks).select(ROW, ORIGIN, REASONS)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, DataType, StructType
 
 from lakehouse.errors import SinkError
 from lakehouse.frames import quoted
@@ -182,6 +182,13 @@ def require_constraints(
             plain.sql(f"ALTER TABLE delta.{quoted(path)} ADD CONSTRAINT {quoted(name)} CHECK ({condition})")
 
 
+def allow_widening(spark: SparkSession, table: Snapshot) -> None:
+    """Lets the table's columns become wider, where it does not yet."""
+    if table.properties.get("delta.enableTypeWidening") != "true":
+        plain = spark.newSession()  # a job's own session takes no path for a table's name
+        plain.sql(f"ALTER TABLE delta.{quoted(table.path)} SET TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
+
+
 def create(
     spark: SparkSession, path: str, schema: StructType, *, comment: str | None, properties: Mapping[str, str],
     partition_by: Sequence[str] = (), cluster_by: Sequence[str] = (),
@@ -235,13 +242,18 @@ def _commit_info(version: int, actions: Sequence[Mapping[str, Any]]) -> CommitIn
     return CommitInfo(version, metrics, note if isinstance(note, dict) else {})
 
 
-def require_same_types(before: StructType, after: StructType, *, widening: bool, table: str) -> None:
-    """Raises SinkError naming each column whose type changed; with `widening` Delta decides whether it may."""
+def require_same_types(
+    before: StructType, after: StructType, *, widening: bool, evolve: bool, table: str
+) -> None:  # fmt: skip
+    """Raises SinkError naming each column whose type changed; with `widening` Delta decides whether it may.
+
+    A new field of a struct is a change unless the table may `evolve`.
+    """
     known = {column.name.lower(): column.dataType for column in before}
     changed = [
         f"column '{column.name}' is {known[column.name.lower()].simpleString()} in {table} and now {column.dataType.simpleString()}"
         for column in after
-        if column.name.lower() in known and not _same(known[column.name.lower()], column.dataType)
+        if column.name.lower() in known and not _same(known[column.name.lower()], column.dataType, evolve)
     ]
     if changed and not widening:
         raise SinkError(
@@ -249,5 +261,13 @@ def require_same_types(before: StructType, after: StructType, *, widening: bool,
         )
 
 
-def _same(before: Any, after: Any) -> bool:
-    return bool(before.simpleString().lower() == after.simpleString().lower()) or after.typeName() == "void"
+def _same(before: DataType, after: DataType, evolve: bool) -> bool:
+    if isinstance(before, StructType) and isinstance(after, StructType):
+        known = {field.name.lower(): field.dataType for field in before}
+        return all(
+            _same(known[field.name.lower()], field.dataType, evolve) if field.name.lower() in known else evolve
+            for field in after
+        )
+    if isinstance(before, ArrayType) and isinstance(after, ArrayType):
+        return _same(before.elementType, after.elementType, evolve)
+    return before.simpleString().lower() == after.simpleString().lower()

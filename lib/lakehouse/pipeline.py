@@ -390,13 +390,13 @@ def _batch(
 
 def _read(run: _Run, *, pin: Mapping[str, Any], versions: Mapping[str, int], incremental: bool | None = None) -> Read:
     plan = run.plan
-    known = None
-    if contract_fields(plan) is None and plan.source.name == "files" and plan.outputs and not plan.transforms:
+    known, fields = None, contract_fields(plan)
+    if fields is None and plan.source.name == "files" and plan.outputs and not plan.transforms:
         target = lake.snapshot(run.spark, plan.layout.table(plan.outputs[0]))
         known = _data_columns(target) if target else None
     return Read(
         plan.layout, plan.job.root, plan.job.config.layer, plan.read == "incremental" if incremental is None else incremental,
-        pin, versions, run.progress.taken, contract_fields(plan), known,
+        pin, versions, run.progress.taken, fields, known,
         plan.job.config.layer == "bronze" or plan.source.option("rescued_data_column") is not None,
     )  # fmt: skip
 

@@ -21,14 +21,19 @@ from lakehouse.targets import Settings, Write, Written, earlier_write, save_rows
 def write(
     broken: DataFrame, spark: SparkSession, plan: Plan, commit: lake.Commit, run_id: str, now: datetime
 ) -> Written:
-    """Adds the broken rows, once for this identity. `id` depends on job, batch, source and row alone, so that a batch
-    that is repeated after a crash gives the same ids."""
+    """Adds the broken rows, once for this identity; of a source that is read in full each time, those not there yet.
+
+    `id` depends on job, batch (where reads are incremental), source and row alone: a repeat gives the same ids.
+    """
     table = plan.quarantine
     before = lake.snapshot(spark, plan.layout.table(table))
     target = Write(spark, plan.layout, commit, Settings(), now)
     info = earlier_write(before, target)
     if info is None:
-        info = save_rows(_rows(broken, plan.name, commit.batch, run_id, now), before, target, table, mode="append")
+        rows = _rows(broken, plan.name, None if plan.read == "full" else commit.batch, run_id, now)
+        if plan.read == "full" and before is not None:
+            rows = rows.join(lake.read(spark, before.path, version=before.version).select("id"), "id", "left_anti")
+        info = save_rows(rows, before, target, table, mode="append")
     return Written(
         table, info.version, info.metrics.get("numOutputRows", 0), target_inserted=info.metrics.get("numOutputRows", 0)
     )
@@ -45,10 +50,10 @@ def withdraw(spark: SparkSession, plan: Plan, run_ids: Sequence[str]) -> None:
     )
 
 
-def _rows(broken: DataFrame, job: str, batch: int, run_id: str, now: datetime) -> DataFrame:
+def _rows(broken: DataFrame, job: str, batch: int | None, run_id: str, now: datetime) -> DataFrame:
     # equal rows of one source are numbered, so that each has an id of its own
     same = F.row_number().over(Window.partitionBy(ROW, ORIGIN).orderBy(F.lit(1))).cast("string")
-    identity = F.to_json(F.array(F.lit(job), F.lit(str(batch)), col(ORIGIN), col(ROW), same))
+    identity = F.to_json(F.array(F.lit(job), F.lit("" if batch is None else str(batch)), col(ORIGIN), col(ROW), same))
     return broken.select(
         F.substring(F.sha2(identity, 256), 1, 32).alias("id"),
         col(ROW).alias("row"),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql.types import NullType, StructField, StructType
+from pyspark.sql.types import NullType, StringType, StructField, StructType
 
 from lakehouse.errors import ConfigError, SinkError
 from lakehouse.frames import col, visible
@@ -16,6 +16,7 @@ from lakehouse.lake import (
     Commit,
     CommitInfo,
     Snapshot,
+    allow_widening,
     create,
     find_commit,
     require_constraints,
@@ -94,7 +95,7 @@ def aligned(
     """The frame as the table takes it, and the columns left out because the table does not take new ones."""
     rows = df.select(*map(col, visible(df)))
     rows = rows.select(
-        *[_storable(rows, name).alias(name, metadata=_comment(rows, name, write)) for name in rows.columns]
+        *[_storable(rows, name, before).alias(name, metadata=_comment(rows, name, write)) for name in rows.columns]
     )
     twice = sorted({name for name in rows.columns if [other.lower() for other in rows.columns].count(name.lower()) > 1})
     if twice:
@@ -102,7 +103,10 @@ def aligned(
     if before is None:
         return rows, []
     if not replaces:
-        require_same_types(before.schema, rows.schema, widening=write.settings.type_widening, table=table)
+        settings = write.settings
+        require_same_types(
+            before.schema, rows.schema, widening=settings.type_widening, evolve=settings.evolve, table=table
+        )
     if write.settings.evolve:
         return rows, []
     known = {column.name.lower() for column in before.schema}
@@ -110,9 +114,12 @@ def aligned(
     return rows.drop(*ignored), ignored
 
 
-def _storable(rows: DataFrame, name: str) -> Column:
-    """A column that is NULL in every row has no type of its own; Delta stores it as text."""
-    return col(name).cast("string") if isinstance(rows.schema[name].dataType, NullType) else col(name)
+def _storable(rows: DataFrame, name: str, before: Snapshot | None) -> Column:
+    """A column that is NULL in every row has no type of its own: the table's, or text where it is new."""
+    if not isinstance(rows.schema[name].dataType, NullType):
+        return col(name)
+    known = {column.name.lower(): column.dataType for column in (before.schema if before else ())}
+    return col(name).cast(known.get(name.lower(), StringType()))
 
 
 def _comment(rows: DataFrame, name: str, write: Write) -> dict[str, str]:
@@ -146,9 +153,10 @@ def save_rows(
         require_constraints(write.spark, path, settings.constraints, before.properties)
         new = _new_columns(rows.schema, before.schema)
         _require_plain_names(new, before, table)
-        if settings.evolve and "overwriteSchema" not in given and new:
+        if settings.evolve and "overwriteSchema" not in given and (new or _changed_columns(rows.schema, before.schema)):
             given["mergeSchema"] = "true"
         if settings.type_widening:
+            allow_widening(write.spark, before)
             given.setdefault("mergeSchema", "true")
     partition_by = settings.partition_by if before is None else before.partitions
     cluster_by = settings.cluster_by if before is None and "delta.enableDeletionVectors" in given else ()
@@ -191,6 +199,12 @@ def _require_plain_names(new: list[StructField], before: Snapshot, table: str) -
             f"{table} cannot take the new column '{odd[0]}' under this name; add it to 'rename', or set "
             "table_properties: {delta.columnMapping.mode: name} and run with --full-refresh"
         )
+
+
+def _changed_columns(after: StructType, before: StructType) -> list[StructField]:
+    """The columns of another type than the table's: a struct with a new field, once types were required to be the same."""
+    known = {column.name.lower(): column.dataType.simpleString().lower() for column in before}
+    return [column for column in after if column.dataType.simpleString().lower() != known.get(column.name.lower())]
 
 
 def _new_columns(after: StructType, before: StructType) -> list[StructField]:

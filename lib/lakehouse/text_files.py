@@ -6,7 +6,7 @@ import bz2
 import csv
 import gzip
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
@@ -15,10 +15,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 from lakehouse.errors import DataError
-from lakehouse.frames import FILE, MALFORMED, UNKNOWN, col
+from lakehouse.frames import FILE, HIDDEN_PREFIX, MALFORMED, UNKNOWN, col
 from lakehouse.storage import read_start
 
 _HEADER_BYTES = 1 << 18
+_ABSENT = f"{HIDDEN_PREFIX}absent"  # a column that no file has
+_LINE, _FIELDS = f"{HIDDEN_PREFIX}line", f"{HIDDEN_PREFIX}fields"
 _OPEN: dict[str, Callable[[bytes], io.BufferedIOBase]] = {
     ".gz": lambda raw: gzip.GzipFile(fileobj=io.BytesIO(raw)),
     ".bz2": lambda raw: bz2.BZ2File(io.BytesIO(raw)),
@@ -57,7 +59,9 @@ def _read_layout(
     rows = reader.csv(list(paths))
     # a record of the wrong length has its values in the wrong columns
     whole = {name: F.when(col(MALFORMED).isNull(), col(name)) for name in names}
-    return rows.select("*", file_name()).withColumns(whole)
+    # Spark refuses to read the broken records alone: this never holds, and Spark cannot know
+    malformed = F.when(F.length(col(names[0])) < 0, col(names[0])).otherwise(col(MALFORMED))
+    return rows.select("*", file_name()).withColumns({**whole, MALFORMED: malformed})
 
 
 def _header(path: str, options: Mapping[str, str]) -> tuple[str, ...] | None:
@@ -71,7 +75,7 @@ def _header(path: str, options: Mapping[str, str]) -> tuple[str, ...] | None:
         separator = options.get("sep", options.get("delimiter", ","))
         if separator == "\\t":
             separator = "\t"
-        reader = csv.reader(io.StringIO(text), delimiter=separator, quotechar=options.get("quote", '"'))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar=options.get("quote", '"'))
         first = next((row for row in reader if any(cell.strip() for cell in row)), None)
     except (OSError, EOFError, csv.Error, LookupError, TypeError) as error:
         raise DataError(f"{path}: its header cannot be read: {error}") from error
@@ -101,73 +105,120 @@ def read_json(
     *,
     closed: bool,
 ) -> DataFrame:
-    """Every line's object: scalars as text, objects and arrays as such; MALFORMED holds a line that is no object.
+    """Every line's object: scalars as text, digit by digit, objects and arrays as such; MALFORMED holds a line that is no object.
 
-    `known` are the columns that exist already; `closed`: no others are taken, they go to UNKNOWN.
+    `known` are the columns that exist already; `closed`: a field that is none of them is text, whatever it holds. Of
+    two names that differ in case alone one is the column, and what the other holds beside it goes to UNKNOWN.
+    """
+    how = {**base, "columnNameOfCorruptRecord": MALFORMED, **options}
+    partitions = {part.split("=", 1)[0] for path in paths for part in path.split("/") if "=" in part}
+    found = _without(_inferred(spark, paths, how), {MALFORMED, *partitions})
+    kinds = _unique(_merged(_without(known, partitions), as_plain_text(found) if closed else found))
+    twins = {
+        f"{HIDDEN_PREFIX}twin_{index}": field.name
+        for index, field in enumerate(field for field in found if field.name not in kinds.names)
+    }
+    if twins:
+        rows = _parsed_lines(spark, paths, base, how, kinds, twins)
+    else:
+        texts = StructType([*kinds, StructField(MALFORMED, StringType()), StructField(_ABSENT, StringType())])
+        reader = spark.read.schema(texts).options(mode="PERMISSIVE", **how)
+        rows = reader.json(list(paths)).select("*", file_name())
+    # Spark refuses to read the broken records alone
+    malformed = F.coalesce(col(MALFORMED), col(_ABSENT))
+    values = _with_twins(kinds, twins)
+    lost = {twin: _beside(col(name), values[_column_of(kinds, twin)]) for name, twin in twins.items()}
+    values |= {UNKNOWN: leftovers(lost)} if lost else {}
+    whole = [F.when(malformed.isNull(), value).alias(name) for name, value in values.items()]
+    others = [col(name) for name in rows.columns if name not in (*kinds.names, *twins, MALFORMED, _ABSENT)]
+    return rows.select(*whole, *others, malformed.alias(MALFORMED))
+
+
+def _inferred(spark: SparkSession, paths: Sequence[str], options: Mapping[str, str]) -> StructType:
+    before = str(spark.conf.get("spark.sql.caseSensitive"))
+    spark.conf.set("spark.sql.caseSensitive", "true")  # names that differ in case alone stop the inference otherwise
+    try:
+        return spark.read.options(primitivesAsString="true", **options).json(list(paths)).schema
+    finally:
+        spark.conf.set("spark.sql.caseSensitive", before)
+
+
+def _parsed_lines(
+    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str], kinds: StructType,
+    twins: Mapping[str, str],
+) -> DataFrame:  # fmt: skip
+    """Line by line, where a file has names that differ in case alone: Spark's reader takes no two such columns.
+
+    Here a number is printed as Spark's own: 1.50 is 1.5.
     """
     if str(options.get("multiLine", "false")).lower() == "true":
-        return _read_documents(spark, paths, base, options)
+        raise DataError(
+            f"source 'files': names that differ in case alone ({', '.join(twins.values())}) need a line a record"
+        )
     lines = spark.read.options(**base).text(list(paths)).select("*", file_name())
     lines = lines.withColumn("value", F.regexp_replace("value", "^\ufeff", "")).where(F.trim("value") != "")
-    inferred = None if closed else _inferred(spark, paths, base, options)
-    kinds = _unique(_merged(known, inferred))
-    if not closed and inferred is not None and len(_unique(inferred)) == len(inferred):
-        unknown: Column | None = None
-    else:
-        unknown = _unknown(kinds.names)
     parsed = StructType([*kinds, StructField(MALFORMED, StringType())])
-    how = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": MALFORMED, **options}
-    rows = lines.withColumn("__lake_line", F.from_json("value", parsed, how))
-    malformed = F.coalesce(F.col(f"__lake_line.{MALFORMED}"), F.when(F.col("__lake_line").isNull(), col("value")))
-    partitions = [name for name in lines.columns if name not in ("value", FILE)]
-    fields = [F.when(malformed.isNull(), F.col("__lake_line").getField(name)).alias(name) for name in kinds.names]
-    extra = [] if unknown is None else [F.when(malformed.isNull(), unknown).alias(UNKNOWN)]
-    return rows.select(*fields, *map(col, partitions), col(FILE), malformed.alias(MALFORMED), *extra)
-
-
-def _read_documents(
-    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]
-) -> DataFrame:
-    reader = spark.read.options(**base, primitivesAsString="true", columnNameOfCorruptRecord=MALFORMED).options(
-        **options
+    rows = lines.withColumns(
+        {
+            _LINE: F.from_json("value", parsed, {"mode": "PERMISSIVE", **options}),
+            _FIELDS: F.from_json("value", "map<string,string>"),
+        }
     )
-    rows = reader.json(list(paths)).select("*", file_name())
-    return rows if MALFORMED in rows.columns else rows.withColumn(MALFORMED, F.lit(None).cast("string"))
+    fields = [col(_LINE).getField(name).alias(name) for name in (*kinds.names, MALFORMED)]
+    beside = [col(_FIELDS)[twin].alias(name) for name, twin in twins.items()]
+    others = [col(name) for name in lines.columns if name != "value"]
+    return rows.select(*fields, *beside, *others, F.lit(None).cast("string").alias(_ABSENT))
 
 
-def _inferred(
-    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]
-) -> StructType:
-    """The fields that the lines have, scalars as text: numbers keep their digits."""
-    how = {**base, "primitivesAsString": "true", "columnNameOfCorruptRecord": MALFORMED, **options}
-    before = spark.conf.get("spark.sql.caseSensitive")
-    spark.conf.set("spark.sql.caseSensitive", "true")  # else names that differ in case alone stop the inference
-    try:
-        found = spark.read.options(**how).json(list(paths)).schema
-    finally:
-        spark.conf.set("spark.sql.caseSensitive", str(before))
-    partitions = {part.split("=", 1)[0] for path in paths for part in path.split("/") if "=" in part}
-    return StructType([field for field in found if field.name != MALFORMED and field.name not in partitions])
+def _column_of(kinds: StructType, twin: str) -> str:
+    return next(name for name in kinds.names if name.lower() == twin.lower())
 
 
-def _unknown(names: Sequence[str]) -> Column:
-    """The line's fields that are none of these."""
-    fields = F.from_json("value", "map<string,string>")
-    taken = F.array(*map(F.lit, names)) if names else F.array().cast("array<string>")
-    left = F.map_filter(fields, lambda key, _: ~F.array_contains(taken, key))
-    return F.when(F.size(left) > 0, left)
+def _with_twins(kinds: StructType, twins: Mapping[str, str]) -> dict[str, Column]:
+    """Each column, a text one filled from its twins where it is NULL itself."""
+    return {
+        field.name: F.coalesce(col(field.name), *[
+            col(hidden) for hidden, twin in twins.items()
+            if twin.lower() == field.name.lower() and isinstance(field.dataType, StringType)
+        ])
+        for field in kinds
+    }  # fmt: skip
+
+
+def _beside(twin: Column, column: Column | None) -> Column:
+    """What a twin holds that its column does not."""
+    return twin if column is None else F.when(~twin.eqNullSafe(column.cast("string")), twin)
+
+
+def leftovers(fields: Mapping[str, Column]) -> Column:
+    """The fields that have a value, as a map of texts; NULL where none has."""
+    entries = F.array(*[F.struct(F.lit(name).alias("key"), value.alias("value")) for name, value in fields.items()])
+    there = F.map_from_entries(F.filter(entries, lambda entry: entry["value"].isNotNull()))
+    return F.when(F.size(there) > 0, there)
+
+
+def _without(fields: StructType | None, names: Collection[str]) -> StructType:
+    return StructType([field for field in fields or () if field.name not in names])
 
 
 def _unique(fields: StructType) -> StructType:
-    """Without the second of two names that differ in case alone, at any depth: a table cannot hold both."""
-    names = [field.name.lower() for field in fields]
-    kept = [field for index, field in enumerate(fields) if field.name.lower() not in names[:index]]
-    return StructType([StructField(field.name, _unique_type(field.dataType)) for field in kept])
+    """One field of several whose names differ in case alone, the one in small letters first: a table holds no two.
+
+    An object that has such names itself stays text, so that nothing of it is lost.
+    """
+    chosen: dict[str, StructField] = {}
+    for field in fields:
+        if field.name.lower() not in chosen or field.name == field.name.lower():
+            chosen[field.name.lower()] = field
+    return StructType(
+        [StructField(field.name, _unique_type(field.dataType)) for field in fields if field in chosen.values()]
+    )
 
 
 def _unique_type(kind: DataType) -> DataType:
     if isinstance(kind, StructType):
-        return _unique(kind)
+        unique = _unique(kind)
+        return unique if len(unique) == len(kind) else StringType()
     return ArrayType(_unique_type(kind.elementType)) if isinstance(kind, ArrayType) else kind
 
 
@@ -187,6 +238,11 @@ def _merged_type(known: DataType, new: DataType | None) -> DataType:
     if isinstance(known, ArrayType) and isinstance(new, ArrayType):
         return ArrayType(_merged_type(known.elementType, new.elementType))
     return known
+
+
+def as_plain_text(fields: StructType) -> StructType:
+    """The fields as text, nested ones too."""
+    return StructType([StructField(field.name, StringType()) for field in fields])
 
 
 def as_text(fields: StructType) -> StructType:

@@ -89,6 +89,8 @@ def _merge(
         source = with_present_keys(batch.rows, write.quarantined(keys), keys)
     elif batch.within():
         condition += " AND " + batch.within("target.")
+    if write.settings.type_widening:
+        lake.allow_widening(write.spark, before)
     lake.merge(
         source,
         before.path,

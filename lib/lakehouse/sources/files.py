@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, DataType, StructType
 
 from lakehouse.errors import DataError
 from lakehouse.frames import FILE, UNKNOWN, col, visible
@@ -16,7 +18,7 @@ from lakehouse.registry import source
 from lakehouse.sources import Read
 from lakehouse.storage import FileInfo, list_files
 from lakehouse.tables import is_remote, resolved
-from lakehouse.text_files import as_text, file_name, read_csv, read_json
+from lakehouse.text_files import as_text, file_name, leftovers, read_csv, read_json
 
 Format = Literal["csv", "json", "parquet", "avro", "orc", "text"]
 Evolution = Literal["add_new_columns", "rescue", "fail", "none"]
@@ -86,7 +88,7 @@ def files(
     if kind == "csv":
         rows = read_csv(spark, paths, base, chosen)
     elif kind == "json":
-        rows = read_json(spark, paths, base, chosen, known, closed=closed and evolution != "fail")
+        rows = read_json(spark, paths, base, chosen, known, closed=closed)
     else:
         rows = _read_typed(spark, kind, paths, base, chosen)
     return _evolved(rows, known, evolution, read) if closed else rows
@@ -96,7 +98,36 @@ def _read_typed(
     spark: SparkSession, kind: str, paths: list[str], base: Mapping[str, str], options: Mapping[str, str]
 ) -> DataFrame:
     merge = {"mergeSchema": "true"} if kind in ("parquet", "orc") and len(paths) > 1 else {}
-    return spark.read.format(kind).options(**{**base, **merge, **options}).load(paths).select("*", file_name())
+    reader = spark.read.format(kind).options(**{**base, **merge, **options})
+    try:
+        return reader.load(paths).select("*", file_name())
+    except (PySparkException, Py4JJavaError) as error:
+        clash = _clash(spark, kind, paths) if "CANNOT_MERGE" in str(error) else None
+        if clash is not None:
+            raise DataError(f"source 'files': {clash}; read the folder's files of one type at a time") from error
+        raise
+
+
+def _clash(spark: SparkSession, kind: str, paths: list[str]) -> str | None:
+    """The first column that has two types in the files, where it has which."""
+    first: dict[str, tuple[str, str]] = {}
+    for path in paths:
+        for column, type_ in _leaves(spark.read.format(kind).load(path).schema):
+            known, file = first.setdefault(column.lower(), (type_, path))
+            if known != type_:
+                return f"column '{column}' is {known} in {file} and {type_} in {path}"
+    return None
+
+
+def _leaves(kind: DataType, name: str = "") -> Iterator[tuple[str, str]]:
+    """Each column, or each field of a struct, and its type."""
+    if isinstance(kind, StructType):
+        for field in kind:
+            yield from _leaves(field.dataType, f"{name}.{field.name}" if name else field.name)
+    elif isinstance(kind, ArrayType):
+        yield from _leaves(kind.elementType, f"{name}[]")
+    else:
+        yield name, kind.simpleString()
 
 
 def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, read: Read) -> DataFrame:
@@ -111,11 +142,10 @@ def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, re
         )
     if not (evolution == "rescue" or read.rescue):
         return rows  # conform leaves them out and names them
-    entries = F.array(*[F.struct(F.lit(name).alias("key"), col(name).cast("string").alias("value")) for name in new])
-    there = F.map_from_entries(F.filter(entries, lambda entry: entry["value"].isNotNull()))
-    found = F.when(F.size(there) > 0, there)
-    earlier = [col(UNKNOWN)] if UNKNOWN in rows.columns else []
-    return rows.withColumn(UNKNOWN, F.coalesce(*earlier, found)).drop(*new)
+    found = leftovers({name: col(name).cast("string") for name in new})
+    if UNKNOWN in rows.columns:
+        found = F.coalesce(F.map_concat(col(UNKNOWN), found), col(UNKNOWN), found)
+    return rows.withColumn(UNKNOWN, found).drop(*new)
 
 
 def _format_of(taken: list[FileInfo], path: str) -> Format:
