@@ -7,7 +7,7 @@ import json
 import pytest
 
 from conftest import balanced
-from lakehouse import ConfigError, DataError, LakehouseError, SinkError, batch, pipeline
+from lakehouse import ConfigError, DataError, LakehouseError, SinkError, progress, quarantine, runs
 
 BRONZE = """
 layer: bronze
@@ -126,13 +126,13 @@ def test_a_run_that_died_is_finished_by_the_next_one(shop, monkeypatch, step):
 
     with monkeypatch.context() as patch:
         if step == "silver.orders/0":
-            patch.setattr(batch.quarantine, "write", dies)
+            patch.setattr(quarantine, "write", dies)
         elif step == "quarantine":
-            patch.setattr(pipeline.progress, "save", dies)
+            patch.setattr(progress, "save", dies)
         elif step == "progress":
-            patch.setattr(pipeline.progress, "end", dies)
+            patch.setattr(progress, "end", dies)
         else:
-            patch.setattr(pipeline.runs, "append", lambda layout, record: dies())
+            patch.setattr(runs, "append", lambda layout, record: dies())
         with pytest.raises((LakehouseError, KeyboardInterrupt)):
             shop.run("silver_orders")
     assert died
