@@ -9,6 +9,8 @@ from lakehouse.errors import SinkError
 from lakehouse.progress import Intent, Progress
 from lakehouse.storage import list_files, read_text
 
+_REMEDY = "restore it, or run the job with --full-refresh"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -21,33 +23,43 @@ class Checkpoint:
 
 def require_sound(folder: str, progress: Progress, intent: Intent | None) -> Checkpoint:
     """The checkpoint; raises SinkError where a file of it is gone or damaged so that the stream would skip or repeat data."""
-    remedy = "restore it, or run the job with --full-refresh"
-    identity = read_text(f"{folder}/metadata")
     offsets, commits = _batches(f"{folder}/offsets"), _batches(f"{folder}/commits")
-    planned, finished = max(offsets, default=-1), max(commits, default=-1)
+    identity = _identity(folder, anything_taken=progress.batch >= 0 or bool(offsets))
     if identity is None:
-        if progress.batch >= 0 or offsets:
-            raise SinkError(f"{folder}/metadata is gone: {remedy}")
         return Checkpoint(None)
-    try:
-        found = json.loads(identity)["id"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SinkError(f"{folder}/metadata is damaged: {remedy}") from error
-    if progress.stream is not None and progress.stream != found:
-        raise SinkError(f"{folder} is not this job's checkpoint any more: {remedy}")
+    if progress.stream is not None and progress.stream != identity:
+        raise SinkError(f"{folder} is not this job's checkpoint any more: {_REMEDY}")
     for kind, numbers in (("offsets", offsets), ("commits", commits)):
         for number in numbers:
             _require_whole(f"{folder}/{kind}/{number}")
+    found = Checkpoint(identity, max(offsets, default=-1), max(commits, default=-1))
+    _require_in_step(folder, found, progress, intent)
+    for number in range(max(min(offsets, default=0), found.planned - 1), found.planned + 1):
+        if number not in offsets:
+            raise SinkError(f"{folder}/offsets/{number} is gone: {_REMEDY}")
+    return found
+
+
+def _identity(folder: str, *, anything_taken: bool) -> str | None:
+    """The id that Spark gave the checkpoint; None for a stream that never ran."""
+    text = read_text(f"{folder}/metadata")
+    if text is None:
+        if anything_taken:
+            raise SinkError(f"{folder}/metadata is gone: {_REMEDY}")
+        return None
+    try:
+        return str(json.loads(text)["id"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SinkError(f"{folder}/metadata is damaged: {_REMEDY}") from error
+
+
+def _require_in_step(folder: str, found: Checkpoint, progress: Progress, intent: Intent | None) -> None:
+    """Spark's count of batches and the job's own must fit: Spark plans a batch before the job takes it, and ends it after."""
     newest = max(progress.batch, intent.batch if intent else -1)
-    if progress.batch > planned or (finished > planned) or (intent is not None and intent.batch > planned):
-        raise SinkError(f"{folder}/offsets/{newest} is gone: {remedy}")
-    if finished > progress.batch or planned > progress.batch + 1:
-        raise SinkError(f"{folder} is ahead of the job's progress (batch {progress.batch}): {remedy}")
-    lowest = min(offsets, default=0)
-    gaps = [number for number in range(max(lowest, planned - 1), planned + 1) if number not in offsets]
-    if gaps:
-        raise SinkError(f"{folder}/offsets/{gaps[0]} is gone: {remedy}")
-    return Checkpoint(found, planned, finished)
+    if max(newest, found.finished) > found.planned:
+        raise SinkError(f"{folder}/offsets/{newest} is gone: {_REMEDY}")
+    if found.finished > progress.batch or found.planned > progress.batch + 1:
+        raise SinkError(f"{folder} is ahead of the job's progress (batch {progress.batch}): {_REMEDY}")
 
 
 def _batches(folder: str) -> list[int]:
@@ -68,4 +80,4 @@ def _require_whole(path: str) -> None:
     except ValueError:
         whole = False
     if not whole:
-        raise SinkError(f"{path} is damaged: restore it, or run the job with --full-refresh")
+        raise SinkError(f"{path} is damaged: {_REMEDY}")
