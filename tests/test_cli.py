@@ -14,7 +14,7 @@ import pytest
 from lakehouse import graph, reports, runs
 from lakehouse.cli import command
 from lakehouse.diagnosis import java_version
-from lakehouse.plan import plan_job
+from lakehouse.planning import plan_job
 from shop import LAKEHOUSE, ROOT
 
 ROWS = (

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from lakehouse import ConfigError
-from lakehouse.config import Job, load_job, load_mapping, project_root
+from lakehouse.config import Job, load_job, load_mapping
 from lakehouse.contract import Contract
-from lakehouse.plan import plan_job
+from lakehouse.planning import plan_job
+from lakehouse.project_files import project_root
 
 LEAST = """\
 layer: silver

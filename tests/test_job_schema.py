@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from lakehouse import ConfigError
 from lakehouse.job_schema import job_schema
-from lakehouse.plan import plan_job
+from lakehouse.planning import plan_job
 from lakehouse.yaml_text import parse
 from shop import ROOT
 

@@ -13,7 +13,9 @@ import pytest
 
 from conftest import Project
 from lakehouse import ConfigError, graph
-from lakehouse.plan import Plan, find_job, plan_job
+from lakehouse.plan import Plan
+from lakehouse.planning import plan_job
+from lakehouse.project_files import find_job
 
 HEAD = """\
 layer: silver

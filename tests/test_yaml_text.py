@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse import ConfigError
-from lakehouse.config import read_yaml
+from lakehouse.yaml_files import read_yaml
 from lakehouse.yaml_text import parse, scalar
 
 

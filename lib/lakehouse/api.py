@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.config import project_root
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.lease import held
-from lakehouse.plan import Plan, conf_folder, find_job, plan_job
+from lakehouse.plan import Plan
+from lakehouse.planning import plan_job
+from lakehouse.project_files import conf_folder, find_job, project_root
 from lakehouse.storage import is_small, require_reachable
 from lakehouse.tables import Layout, is_table_name, resolved
 

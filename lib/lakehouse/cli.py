@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from lakehouse import log
@@ -45,10 +46,7 @@ def command(arguments: Sequence[str]) -> int:
     except Exception as error:
         if options.debug:
             raise
-        print(
-            f"lakehouse: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (--debug shows the trace)",
-            file=sys.stderr,
-        )
+        _say_unexpected(error)
         return 1
 
 
@@ -58,52 +56,42 @@ def _say(error: LakehouseError) -> None:
         print(f"{prefix}{line}", file=sys.stderr)
 
 
+def _say_unexpected(error: Exception) -> None:
+    first = next(iter(str(error).splitlines()), "")
+    print(f"lakehouse: {type(error).__name__}: {first} (--debug shows the trace)", file=sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show the whole trace of an error")
     parser = argparse.ArgumentParser(
         prog="lakehouse", description="YAML-driven lakehouse jobs on Apache Spark and Delta Lake."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, handler: str, help_: str, example: str) -> argparse.ArgumentParser:
-        found = commands.add_parser(name, help=help_, description=help_, epilog=f"example: {example}", parents=[common])
-        found.set_defaults(run=lambda options: _handler(handler)(options))
-        return found
-
-    _add_run(add("run", "run", "run jobs, in the order of what they read and write", "lakehouse run silver_orders"))
-    found = add("plan", "plan", "check a job and show its hops; writes nothing", "lakehouse plan silver_orders")
-    found.add_argument("jobs", nargs="+", metavar="JOB")
-    found.add_argument("--env", help="overlay conf/env/ENV.yml")
-    found.add_argument("--no-spark", action="store_true", help="check names and options only, in a second")
-    found = add(
-        "list",
-        "show_list",
-        "list the jobs, or every source, rule, transform and sink with its options",
-        "lakehouse list rules",
-    )
-    found.add_argument("what", nargs="?", default="jobs", choices=["jobs", "sources", "rules", "transforms", "sinks"])
-    found = add("runs", "show_runs", "show the last runs", "lakehouse runs silver_orders")
-    found.add_argument("job", nargs="?")
-    found.add_argument("--limit", type=int, default=20)
-    found.add_argument("--json", action="store_true", help="one JSON object a line")
-    found = add(
-        "quarantine", "show_quarantine", "list broken rows, or show one", "lakehouse quarantine list silver.orders"
-    )
-    found.add_argument("action", choices=["list", "show"])
-    found.add_argument("name", nargs="?", metavar="TABLE|ID", help="list: a table (all without one); show: a row's id")
-    found.add_argument("--limit", type=int, default=20)
-    found.add_argument("--json", action="store_true", help="one JSON object a line")
+    add = partial(_add, parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
+    _run_options(add("run", "run", "run jobs, in the order of what they read and write", "lakehouse run silver_orders"))
+    _plan_options(add("plan", "plan", "check a job and show its hops; writes nothing", "lakehouse plan silver_orders"))
+    what = "list the jobs, or every source, rule, transform and sink with its options"
+    _list_options(add("list", "show_list", what, "lakehouse list rules"))
+    _runs_options(add("runs", "show_runs", "show the last runs", "lakehouse runs silver_orders"))
+    what = "list broken rows, or show one"
+    _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
     add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
     add("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "lakehouse doctor")
-    _add_sample_data(
-        add("sample-data", "sample_data", "write the example shop's landing data", "lakehouse sample-data --days 3")
-    )
+    what = "write the example shop's landing data"
+    _sample_data_options(add("sample-data", "sample_data", what, "lakehouse sample-data --days 3"))
     add("demo", "demo", "the next day of the example shop, from landing files to gold", "lakehouse demo")
     return parser
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, handler: str, help_: str, example: str
+) -> argparse.ArgumentParser:
+    """A command's own parser."""
+    found = commands.add_parser(name, help=help_, description=help_, epilog=f"example: {example}")
+    found.add_argument("--debug", action="store_true", help="show the whole trace of an error")
+    found.set_defaults(run=lambda options: _handler(handler)(options))
+    return found
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("jobs", nargs="*", metavar="JOB", help="a name in conf/ or a path to a YAML file")
     parser.add_argument(
         "--select",
@@ -120,7 +108,33 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side-by-side", type=int, default=None, metavar="N", help="jobs at a time (2)")
 
 
-def _add_sample_data(parser: argparse.ArgumentParser) -> None:
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("jobs", nargs="+", metavar="JOB")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+    parser.add_argument("--no-spark", action="store_true", help="check names and options only, in a second")
+
+
+def _list_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", nargs="?", default="jobs", choices=["jobs", "sources", "rules", "transforms", "sinks"])
+
+
+def _runs_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", nargs="?")
+    _limit_options(parser)
+
+
+def _quarantine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["list", "show"])
+    parser.add_argument("name", nargs="?", metavar="TABLE|ID", help="list: a table (all without one); show: a row's id")
+    _limit_options(parser)
+
+
+def _limit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, default=20)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _sample_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=int, default=1, help="days of data, from the first (1)")
     parser.add_argument("--scale", type=float, default=1.0, help="1 is 1,000 orders a day")
     parser.add_argument("--seed", type=int, default=7)

@@ -11,11 +11,14 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lakehouse import api, graph, interrupts, reports, runs, session
 from lakehouse.errors import ConfigError, LakehouseError, Problem
 from lakehouse.lease import held
-from lakehouse.plan import Plan, conf_folder, find_job, job_files, plan_job
+from lakehouse.plan import Plan
+from lakehouse.planning import plan_job
+from lakehouse.project_files import conf_folder, find_job, job_files
 from lakehouse.storage import require_reachable
 from lakehouse.tables import Layout
 
@@ -65,32 +68,43 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
     """Leases first, then Spark, then the jobs; a line a job while they run."""
     layout = plans[0].layout
     require_reachable(layout.root)
-    with held(layout, api.lease_names(list(plans))):
-        from lakehouse.pipeline import run_plan
-
-        with reports.Progress(quiet=len(plans) == 1) as progress:
-            progress.note("starting Spark")
-            name = "lakehouse" if len(plans) > 1 else plans[0].name
-            spark = session.get_spark(name, short=api.are_short(list(plans)))
-            interrupts.restore()
-            progress.note("")
-
-            def run_one(plan: Plan) -> runs.RunRecord:
-                progress.started(plan.name)
-                return run_plan(
-                    plan, spark, full_refresh=full_refresh, watch=lambda text: progress.update(plan.name, text)
-                )
-
-            results = graph.run_all(plans, run_one, side_by_side, progress.ended)
+    with (
+        held(layout, api.lease_names(list(plans))),
+        reports.Progress(quiet=len(plans) == 1) as progress,
+    ):
+        results = _run_in_spark(plans, full_refresh, side_by_side, progress)
+    by_name = {plan.name: plan for plan in plans}
     for result in results:
-        if result.skipped_for is not None:
-            plan = next(plan for plan in plans if plan.name == result.job)
-            _record_skip(plan, result)
-        if result.error is not None and debug:
-            traceback.print_exception(result.error)
-        if result.error is not None:
-            print(f"{result.job}: {result.error}" if len(plans) > 1 else str(result.error), file=sys.stderr)
+        _tell_failure(by_name[result.job], result, len(plans) > 1, debug)
     return results
+
+
+def _run_in_spark(
+    plans: Sequence[Plan], full_refresh: bool, side_by_side: int, progress: reports.Progress
+) -> list[graph.Result]:
+    from lakehouse.pipeline import run_plan
+
+    progress.note("starting Spark")
+    name = "lakehouse" if len(plans) > 1 else plans[0].name
+    spark = session.get_spark(name, short=api.are_short(list(plans)))
+    interrupts.restore()
+    progress.note("")
+
+    def run_one(plan: Plan) -> runs.RunRecord:
+        progress.started(plan.name)
+        return run_plan(plan, spark, full_refresh=full_refresh, watch=lambda text: progress.update(plan.name, text))
+
+    return graph.run_all(plans, run_one, side_by_side, progress.ended)
+
+
+def _tell_failure(plan: Plan, result: graph.Result, named: bool, debug: bool) -> None:
+    """A skipped job goes on record, a failed one to standard error."""
+    if result.skipped_for is not None:
+        _record_skip(plan, result)
+    if result.error is not None and debug:
+        traceback.print_exception(result.error)
+    if result.error is not None:
+        print(f"{result.job}: {result.error}" if named else str(result.error), file=sys.stderr)
 
 
 def _record_skip(plan: Plan, result: graph.Result) -> None:
@@ -145,17 +159,7 @@ def show_quarantine(options: argparse.Namespace) -> int:
 
     layout = _layout()
     if options.action == "show":
-        if not options.name:
-            raise ConfigError("quarantine show needs a row's id; `lakehouse quarantine list` shows them")
-        found = [
-            row
-            for table in quarantine.tables(layout)
-            for row in quarantine.rows(layout, table)
-            if row["id"].startswith(options.name)
-        ]
-        if not found:
-            raise ConfigError(f"no broken row's id begins with '{options.name}'")
-        print(reports.quarantined_row(found[0]))
+        print(reports.quarantined_row(_quarantined_row(layout, options.name)))
         return 0
     tables = [options.name] if options.name else quarantine.tables(layout)
     for table in tables:
@@ -168,6 +172,19 @@ def show_quarantine(options: argparse.Namespace) -> int:
     if not tables and not options.json:
         print(f"no quarantine in {layout.root}: no row was broken yet")
     return 0
+
+
+def _quarantined_row(layout: Layout, start: str | None) -> dict[str, Any]:
+    """The first broken row whose id begins so; raises ConfigError where there is none."""
+    from lakehouse import quarantine
+
+    if not start:
+        raise ConfigError("quarantine show needs a row's id; `lakehouse quarantine list` shows them")
+    rows = (row for table in quarantine.tables(layout) for row in quarantine.rows(layout, table))
+    found = next((row for row in rows if row["id"].startswith(start)), None)
+    if found is None:
+        raise ConfigError(f"no broken row's id begins with '{start}'")
+    return found
 
 
 def schema(options: argparse.Namespace) -> int:

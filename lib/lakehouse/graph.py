@@ -92,29 +92,31 @@ def run_all(
     before = edges(plans)
     results: dict[str, Result] = {}
     running: dict[Future[RunRecord], str] = {}
+
+    def end(result: Result) -> None:
+        results[result.job] = result
+        on_end(result)
+
     pool = ThreadPoolExecutor(max_workers=side_by_side, thread_name_prefix="job")
     try:
         while len(results) < len(plans):
-            for plan in plans:
-                if plan.name not in results and plan.name not in running.values():
-                    blocker = _blocker(before[plan.name], results)
-                    if blocker is not None:
-                        results[plan.name] = Result(plan.name, skipped_for=blocker)
-                        on_end(results[plan.name])
-                    elif before[plan.name] <= results.keys():
-                        running[pool.submit(run_one, plan)] = plan.name
-            if not running:
-                continue
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = running.pop(future)
-                error = future.exception()
-                results[name] = Result(name, error=error) if error else Result(name, future.result())
-                on_end(results[name])
+            for plan in [plan for plan in plans if plan.name not in {*results, *running.values()}]:
+                blocker = _blocker(before[plan.name], results)
+                if blocker is not None:
+                    end(Result(plan.name, skipped_for=blocker))
+                elif before[plan.name] <= results.keys():
+                    running[pool.submit(run_one, plan)] = plan.name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                end(_result(running.pop(future), future))
     finally:
         # not to be waited for: on Ctrl-C the jobs under way are left to the next run, which finishes them
         pool.shutdown(wait=False, cancel_futures=True)
     return [results[plan.name] for plan in plans]
+
+
+def _result(job: str, future: Future[RunRecord]) -> Result:
+    error = future.exception()
+    return Result(job, error=error) if error else Result(job, future.result())
 
 
 def _blocker(before: set[str], results: Mapping[str, Result]) -> str | None:

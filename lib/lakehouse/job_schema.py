@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lakehouse import registry
-from lakehouse.config import JobConfig
+from lakehouse.job_config import JobConfig
 from lakehouse.plan import RuleSettings, TableSettings
 
 Schema = dict[str, Any]

@@ -13,6 +13,8 @@ from typing import Any
 from lakehouse.errors import SinkError
 from lakehouse.storage import delete, read_text, write_text
 
+REMEDY = "restore it, or run the job with --full-refresh to rebuild its target from its source"
+
 
 @dataclass(frozen=True)
 class Intent:
@@ -40,9 +42,12 @@ class Progress:
 
 
 def load(folder: str) -> tuple[Progress, Intent | None]:
-    """The progress and the intent that a job left; raises SinkError where an object was damaged."""
+    """The progress and the intent that a job left; raises SinkError where an object was damaged or the progress is gone."""
     found = _read(f"{folder}/progress.json")
     intent = _read(f"{folder}/intent.json")
+    if found is None and intent is not None and intent["batch"] > 0:
+        # only a first batch has no progress before it; going on from here would take everything before it again
+        raise SinkError(f"{folder}/progress.json is gone: {REMEDY}")
     if intent is not None:
         intent["started"] = datetime.fromisoformat(intent["started"])
     if found is None:
@@ -76,14 +81,15 @@ def _write(path: str, value: Mapping[str, Any]) -> None:
 
 
 def _read(path: str) -> dict[str, Any] | None:
-    text = read_text(path)
+    try:
+        text = read_text(path)
+    except UnicodeDecodeError as error:
+        raise SinkError(f"{path} is damaged: {REMEDY}") from error
     if text is None:
         return None
     digest, _, body = text.partition("\n")
     body = body.removesuffix("\n")
     if hashlib.sha256(body.encode()).hexdigest() != digest:
-        raise SinkError(
-            f"{path} is damaged: restore it, or run the job with --full-refresh to rebuild its target from its source"
-        )
+        raise SinkError(f"{path} is damaged: {REMEDY}")
     found: dict[str, Any] = json.loads(body)
     return found

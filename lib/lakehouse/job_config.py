@@ -1,0 +1,77 @@
+"""What a job's YAML may say: its keys, their types and their defaults."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from lakehouse.refusals import TABLE_NAME
+
+
+class Strict(BaseModel):
+    """A part of a YAML file that takes no unknown key and guesses no type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _one_word(value: object) -> object:
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value.values())) is None:
+        return {next(iter(value)): {}}
+    return value
+
+
+Word = Annotated[dict[str, dict[str, Any]], BeforeValidator(_one_word), Field(min_length=1, max_length=1)]
+"""`{name: {option: value}}`: one registered function and its options."""
+
+
+def _share(value: object) -> object:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    return float(match[1]) / 100 if match else value
+
+
+Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
+"""A share of rows: `35%` or 0.35."""
+
+
+class QualityGate(Strict):
+    """What a batch must satisfy before anything reaches the target."""
+
+    max_quarantined: Share | None = Field(None, description="The greatest share of rows that may be quarantined: 35%.")
+    min_rows: int | None = Field(None, ge=0, description="The fewest rows that the input may have.")
+
+
+class Stream(Strict):
+    """How often a stream takes what is new."""
+
+    trigger: str = "available_now"
+    watermark: dict[str, Any] | None = None
+    max_batches: int | None = Field(None, ge=1)
+    late: Literal["keep", "merge"] = "keep"
+
+
+class JobConfig(Strict):
+    """One job, as its YAML says; the options of sources, rules, transforms and sinks are checked by the plan."""
+
+    layer: Literal["bronze", "silver", "gold"]
+    description: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    source: Word
+    read: Literal["incremental", "full"] | None = None
+    inputs: list[Annotated[str, Field(pattern=TABLE_NAME)]] = Field(default_factory=list)
+    contract: str | None = None
+    schema_: str | None = Field(None, alias="schema", description="Spark DDL: `id bigint, name string`.")
+    rules: list[Word] = Field(default_factory=list)
+    quality_gate: QualityGate | None = None
+    allow_empty: bool = False
+    quarantine: Annotated[str, Field(pattern=TABLE_NAME)] | None = None
+    transforms: list[Word] = Field(default_factory=list)
+    sink: Word | None = None
+    sinks: list[dict[str, Any]] | None = Field(None, min_length=1)
+    exclusive: bool = False
+    stream: Stream | None = None
+    expectations: dict[str, Any] | str | None = None
+    spark: dict[str, str | int | float | bool] = Field(default_factory=dict)
