@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import lakehouse.progress
+import lakehouse.pipeline.progress
 from conftest import Project
 from lakehouse import run as run_job
 from lakehouse.errors import LakehouseError

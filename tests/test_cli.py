@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from lakehouse import graph, reports, runs
+from lakehouse import reports, runs
 from lakehouse.cli import command
 from lakehouse.diagnosis import java_version
-from lakehouse.planning import plan_job
+from lakehouse.planning import graph
+from lakehouse.planning.planner import plan_job
 from shop import LAKEHOUSE, ROOT
 
 ROWS = (

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lakehouse import ConfigError
-from lakehouse.config import Job, load_job, load_mapping
-from lakehouse.contract import Contract
-from lakehouse.planning import plan_job
-from lakehouse.project_files import project_root
+from lakehouse.config.contract import Contract
+from lakehouse.config.jobs import Job, load_job, load_mapping
+from lakehouse.config.project_files import project_root
+from lakehouse.planning.planner import plan_job
 
 LEAST = """\
 layer: silver

@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lakehouse import ConfigError
-from lakehouse.job_schema import job_schema
-from lakehouse.planning import plan_job
-from lakehouse.yaml_text import parse
+from lakehouse.config.yaml_text import parse
+from lakehouse.planning.job_schema import job_schema
+from lakehouse.planning.planner import plan_job
 from shop import ROOT
 
 JOBS = sorted([*ROOT.glob("conf/*.yml"), *ROOT.glob("examples/*/conf/*.yml")])

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from conftest import balanced
-from lakehouse import ConfigError, DataError, LakehouseError, SinkError, progress, quarantine, runs
+from lakehouse import ConfigError, DataError, LakehouseError, SinkError, quarantine, runs
+from lakehouse.pipeline import progress
 
 BRONZE = """
 layer: bronze

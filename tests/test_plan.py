@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Project
-from lakehouse import ConfigError, graph
-from lakehouse.plan import Plan
-from lakehouse.planning import plan_job
-from lakehouse.project_files import find_job
+from lakehouse import ConfigError
+from lakehouse.config.project_files import find_job
+from lakehouse.planning import graph
+from lakehouse.planning.plan import Plan
+from lakehouse.planning.planner import plan_job
 
 HEAD = """\
 layer: silver

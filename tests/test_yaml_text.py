@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse import ConfigError
-from lakehouse.yaml_files import read_yaml
-from lakehouse.yaml_text import parse, scalar
+from lakehouse.config.yaml_files import read_yaml
+from lakehouse.config.yaml_text import parse, scalar
 
 
 def refusal(text: str) -> str:

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse.config.project_files import conf_folder, find_job, project_root
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.lease import held
-from lakehouse.plan import Plan
-from lakehouse.planning import plan_job
-from lakehouse.project_files import conf_folder, find_job, project_root
+from lakehouse.planning.plan import Plan
+from lakehouse.planning.planner import plan_job
 from lakehouse.storage import is_small, require_reachable
 from lakehouse.tables import Layout, is_table_name, resolved
 
@@ -35,7 +35,7 @@ def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = N
     plan = plan_job(file, lake=lake_root(file, lake), env=env)
     require_reachable(plan.layout.root)
     with held(plan.layout, lease_names([plan])):
-        from lakehouse.pipeline import run_plan
+        from lakehouse.pipeline.run import run_plan
         from lakehouse.session import get_spark
 
         spark = spark or get_spark(plan.name, short=are_short([plan]))

@@ -13,12 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lakehouse import api, graph, interrupts, reports, runs, session
+from lakehouse import api, interrupts, reports, runs, session
+from lakehouse.config.project_files import conf_folder, find_job, job_files
 from lakehouse.errors import ConfigError, LakehouseError, Problem
 from lakehouse.lease import held
-from lakehouse.plan import Plan
-from lakehouse.planning import plan_job
-from lakehouse.project_files import conf_folder, find_job, job_files
+from lakehouse.planning import graph
+from lakehouse.planning.plan import Plan
+from lakehouse.planning.planner import plan_job
 from lakehouse.storage import require_reachable
 from lakehouse.tables import Layout
 
@@ -82,7 +83,7 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
 def _run_in_spark(
     plans: Sequence[Plan], full_refresh: bool, side_by_side: int, progress: reports.Progress
 ) -> list[graph.Result]:
-    from lakehouse.pipeline import run_plan
+    from lakehouse.pipeline.run import run_plan
 
     progress.note("starting Spark")
     name = "lakehouse" if len(plans) > 1 else plans[0].name
@@ -126,7 +127,7 @@ def plan(options: argparse.Namespace) -> int:
     for item in plans:
         print(reports.plan_text(item))
         if not options.no_spark:
-            from lakehouse.pipeline import check_plan
+            from lakehouse.pipeline.run import check_plan
 
             for line in check_plan(item, session.get_spark(item.name, short=True)):
                 print(line)
@@ -189,7 +190,7 @@ def _quarantined_row(layout: Layout, start: str | None) -> dict[str, Any]:
 
 def schema(options: argparse.Namespace) -> int:
     """Prints the JSON Schema of a job's YAML."""
-    from lakehouse.job_schema import job_schema
+    from lakehouse.planning.job_schema import job_schema
 
     print(json.dumps(job_schema(), indent=2))
     return 0

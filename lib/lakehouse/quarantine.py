@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import lake
 from lakehouse.frames import ORIGIN, REASONS, ROW, col
-from lakehouse.plan import Plan
+from lakehouse.planning.plan import Plan
 from lakehouse.runs import query
 from lakehouse.storage import folders
 from lakehouse.tables import QUARANTINE_SUFFIX, Layout

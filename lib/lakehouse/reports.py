@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from lakehouse import registry
-from lakehouse.graph import Result
-from lakehouse.plan import Plan, Step
+from lakehouse.planning.graph import Result
+from lakehouse.planning.plan import Plan, Step
 from lakehouse.runs import RunRecord, query
 from lakehouse.tables import Layout
 

@@ -1,0 +1,98 @@
+"""One batch through a job's path: conform, validate, transform, write, quarantine. Batch and stream call the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from pyspark.sql import DataFrame
+
+from lakehouse.batches.batch_rows import Batch, Outcome
+from lakehouse.batches.counting import Pass, counts_of_everything, counts_without_write, one_pass
+from lakehouse.batches.evidence import broken_keys, save_evidence
+from lakehouse.batches.gate import is_gated, require_gate
+from lakehouse.batches.routes import fits, require_sink_columns
+from lakehouse.batches.step_errors import explained
+from lakehouse.conform import ignored_columns
+from lakehouse.planning.plan import Plan, SinkStep
+from lakehouse.tables import resolved
+from lakehouse.targets import Settings, Write, Written
+
+
+def process(batch: Batch, raw: DataFrame) -> Outcome:
+    """Writes one batch to every sink and its broken rows to the quarantine; each write once, however often it is called.
+
+    Raises Refused where a gate or a `fail` rule stops it: the evidence is in the quarantine then, the targets untouched.
+    """
+    one = one_pass(batch, raw)
+    require_sink_columns(batch.plan, one.rows)
+    if _is_held(batch.plan):
+        one = replace(one, rows=one.rows.localCheckpoint())
+    counted = _counted_before(batch, raw, one)
+    if counted is not None and is_gated(batch.plan):
+        require_gate(batch, raw, counted)
+    written = [_write(batch, raw, one.rows, sink, counted) for sink in batch.plan.sinks]
+    counts = counted or _counted_by(written, one) or counts_of_everything(batch, raw)
+    broken = save_evidence(batch, raw, counts, "quarantine")
+    ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))
+    return Outcome(counts | _totals(written), tuple(written), broken, tuple(dict.fromkeys(ignored)))
+
+
+def check(batch: Batch, raw: DataFrame) -> None:
+    """Resolves every column and expression of the job against a frame; raises ConfigError; no action."""
+    require_sink_columns(batch.plan, one_pass(batch, raw).rows)
+
+
+def _is_held(plan: Plan) -> bool:
+    """True where the frame is read several times and costs more than a scan: then it is worked out once and held."""
+    several = len(plan.sinks) > 1 or is_gated(plan)
+    return several and not all(step.entry.traits.get("row_wise") for step in plan.transforms)
+
+
+def _counted_before(batch: Batch, raw: DataFrame, one: Pass) -> dict[str, int] | None:
+    """The counts where they are known before the first write, or must be; None where the write takes them."""
+    if _is_held(batch.plan):
+        return one.counts()
+    return counts_without_write(batch, raw) if is_gated(batch.plan) else None
+
+
+def _counted_by(written: Sequence[Written], one: Pass) -> dict[str, int] | None:
+    """The counts that a write took; None where each was in already, so that nothing was read."""
+    return one.counts() if any(not item.repeated for item in written) else None
+
+
+def _totals(written: Sequence[Written]) -> dict[str, int]:
+    """What became of the rows that reached the sinks."""
+    totals = {
+        f"rows_{what}": sum(getattr(item, what) for item in written)
+        for what in ("inserted", "updated", "deleted", "unchanged")
+    }
+    return totals | {"rows_to_sink": sum(item.rows for item in written)}
+
+
+def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counted: Mapping[str, int] | None) -> Written:
+    plan = batch.plan
+    with explained(plan, sink.step):
+        if plan.job.config.sinks:
+            rows = rows.where(fits(plan, sink))
+        commit = batch.commit(f"{sink.target}/{plan.sinks.index(sink)}", counts=dict(counted or {}))
+        path = sink.step.option("path")
+        place = resolved(str(path), plan.job.root) if path else None
+        keys = partial(broken_keys, batch, raw)
+        write = Write(batch.spark, plan.layout, commit, _settings(plan, sink), batch.now, place, quarantined=keys)
+        written: Written = sink.step.call(rows, write, now=batch.now)
+        return written
+
+
+def _settings(plan: Plan, sink: SinkStep) -> Settings:
+    given = sink.settings
+    is_open = plan.job.config.layer == "bronze" or plan.contract is None or plan.source.name in ("sql", "rows")
+    evolve = (given.schema_evolution or ("add_new_columns" if is_open else "none")) == "add_new_columns"
+    comments = (
+        {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
+    )
+    return Settings(
+        given.partition_by, given.cluster_by, given.table_properties, given.comment, evolve,
+        given.type_widening, given.constraints, comments,
+    )  # fmt: skip

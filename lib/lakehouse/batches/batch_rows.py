@@ -1,0 +1,128 @@
+"""A batch in hand: its identity, its rows on their way through conform, rules and transforms, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse import lake
+from lakehouse.batches.job_columns import shape_of
+from lakehouse.batches.step_errors import explained, problem_of
+from lakehouse.conform import Shape, conform
+from lakehouse.errors import ConfigError, Problem
+from lakehouse.frames import EXTRA, FATE, REASONS, col
+from lakehouse.planning.plan import Plan, RuleStep, Step
+from lakehouse.quality import WARNED, Check, with_fate
+from lakehouse.targets import Written
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is in hand: the job's plan, the session it runs in, and the identity of its writes."""
+
+    plan: Plan
+    spark: SparkSession
+    run_id: str
+    now: datetime
+    checkpoint: str
+    number: int
+    versions: Mapping[str, int]
+    origin: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def tables(self) -> dict[str, DataFrame]:
+        """The job's inputs at their pinned versions, by name."""
+        layout = self.plan.layout
+        return {
+            name: lake.read(self.spark, layout.table(name), version=version) for name, version in self.versions.items()
+        }
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What conform makes of the batch's rows."""
+        return shape_of(self.plan, self.run_id, self.now)
+
+    @cached_property
+    def checks(self) -> list[tuple[Step, Check]]:
+        """The rules as columns, each with its step."""
+        return [(rule.step, _check(self, rule)) for rule in self.plan.rules]
+
+    def commit(self, step: str, **note: Any) -> lake.Commit:
+        """The identity of one of this batch's writes."""
+        known = {"run_id": self.run_id, "job": self.plan.name, "batch": self.number, "config": self.plan.fingerprint}
+        return lake.Commit(
+            f"{self.plan.name}/{step}/{self.checkpoint}", self.number, {**known, "input": self.input, **note}
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: the counts by the run record's names, and what each target's write did."""
+
+    counts: dict[str, int]
+    written: tuple[Written, ...] = ()
+    quarantined: Written | None = None
+    ignored: tuple[str, ...] = ()
+
+
+def checked(batch: Batch, raw: DataFrame) -> DataFrame:
+    """The conformed frame with each row's fate."""
+    checks = batch.checks
+    with explained(batch.plan):
+        frame = conform(raw, batch.shape)
+    try:
+        return with_fate(frame, [check for _, check in checks])
+    except (AnalysisException, ParseException):
+        problems = [problem for step, check in checks for problem in _problems(batch.plan, step, check, frame)]
+        if problems:
+            raise ConfigError(problems) from None
+        raise
+
+
+def sound(checked_rows: DataFrame) -> DataFrame:
+    """The rows that no rule took out: what the transforms get."""
+    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS)
+
+
+def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, DataFrame], DataFrame]) -> DataFrame:
+    """The rows after every transform; `on_extras` sees the frame in which a transform flagged the rows that it takes out."""
+    for step in batch.plan.transforms:
+        with explained(batch.plan, step):
+            rows = step.call(rows, now=batch.now, tables=batch.tables)
+            if not isinstance(rows, DataFrame):
+                raise ValueError("it must return a DataFrame")
+            if EXTRA in rows.columns:
+                rows = on_extras(step, rows).where(col(EXTRA).isNull()).drop(EXTRA)
+    return rows
+
+
+def quarantines_extras(step: Step) -> bool:
+    """True where the rows that a transform takes out are quarantined, not dropped."""
+    return str(step.option("extras", "quarantine")) == "quarantine"
+
+
+def _check(batch: Batch, rule: RuleStep) -> Check:
+    with explained(batch.plan, rule.step):
+        holds = rule.step.call(now=batch.now)
+    options = ", ".join(f"{name}: {value}" for name, value in rule.step.given.items() if name != "column")
+    said = f"{rule.step.name} does not hold" + (f" ({options})" if options else "")
+    settings = type(rule.settings).model_validate(
+        rule.settings.model_dump(exclude_unset=True), context={"now": batch.now}
+    )
+    total = bool(rule.step.entry.traits.get("total"))
+    return Check(rule.name, rule.step.option("column"), said, settings.on_fail, holds, settings.where, total=total)
+
+
+def _problems(plan: Plan, step: Step, check: Check, frame: DataFrame) -> list[Problem]:
+    try:
+        frame.select(check.fails)
+    except (AnalysisException, ParseException) as error:
+        return [problem_of(plan, step, error)]
+    return []

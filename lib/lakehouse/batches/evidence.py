@@ -1,0 +1,73 @@
+"""The evidence of a batch's broken rows: each as it came, where it came from and all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse import quarantine
+from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, transformed
+from lakehouse.conform import with_evidence
+from lakehouse.errors import DataError
+from lakehouse.frames import EXTRA, FATE, ORIGIN, REASON_TYPE, REASONS, ROW, col, visible
+from lakehouse.planning.plan import Step
+from lakehouse.quality import QUARANTINED, with_reasons
+from lakehouse.targets import Written
+
+
+def save_evidence(batch: Batch, raw: DataFrame, counts: Mapping[str, int], step: str) -> Written | None:
+    """Writes the broken rows to the quarantine, once for this step of the batch; None where no row is broken."""
+    if not counts["rows_quarantined"]:
+        return None
+    broken = _broken_rows(batch, raw, counts)
+    return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now)
+
+
+def broken_keys(batch: Batch, raw: DataFrame, keys: Sequence[str]) -> DataFrame | None:
+    """The key columns of the batch's broken rows."""
+    rows = checked(batch, raw)
+    parts = [rows.where(col(FATE) == QUARANTINED), *(extras for _, extras in _extras(batch, rows))]
+    for part in parts:
+        unknown = [key for key in keys if key not in part.columns]
+        if unknown:
+            raise DataError(
+                f"broken rows have no {', '.join(unknown)} yet where they are taken out: missing keys cannot be told"
+            )
+    return reduce(DataFrame.union, [part.select(*map(col, keys)) for part in parts])
+
+
+def _broken_rows(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> DataFrame:
+    """One row per broken row: as it came, where from, and all reasons."""
+    rows = checked(batch, with_evidence(raw, batch.origin))
+    broken = rows.where(col(FATE) >= QUARANTINED)  # with the failed ones, where the run was refused
+    parts = [with_reasons(broken, [check for _, check in batch.checks]).select(ROW, ORIGIN, REASONS)]
+    if counts.get("extras_quarantined"):
+        parts += [_with_reason(step, extras) for step, extras in _extras(batch, rows)]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def _extras(batch: Batch, checked_rows: DataFrame) -> list[tuple[Step, DataFrame]]:
+    """The rows that each quarantining transform takes out, with all the columns that they have there."""
+    found: list[tuple[Step, DataFrame]] = []
+
+    def collect(step: Step, flagged: DataFrame) -> DataFrame:
+        if quarantines_extras(step):
+            found.append((step, flagged.where(col(EXTRA).isNotNull())))
+        return flagged
+
+    transformed(batch, sound(checked_rows), collect)
+    return found
+
+
+def _with_reason(step: Step, extras: DataFrame) -> DataFrame:
+    reason = F.array(
+        F.struct(
+            F.lit(step.name).alias("rule"), F.lit(None).cast("string").alias("column"), col(EXTRA).alias("message")
+        )
+    )
+    row = col(ROW) if ROW in extras.columns else F.to_json(F.struct(*map(col, visible(extras.drop(EXTRA)))))
+    origin = col(ORIGIN) if ORIGIN in extras.columns else F.lit(None).cast("string")
+    return extras.select(row.alias(ROW), origin.alias(ORIGIN), reason.cast(REASON_TYPE).alias(REASONS))

@@ -1,0 +1,83 @@
+"""Which columns a job's rows have: those of its contract or schema, and bronze's own where they are named."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
+
+from lakehouse.batches.step_errors import explained
+from lakehouse.config.contract import Contract
+from lakehouse.conform import Shape
+from lakehouse.errors import ConfigError
+from lakehouse.frames import BRONZE_COLUMNS, KAFKA_COLUMNS
+from lakehouse.planning.plan import Plan
+from lakehouse.sql_text import mentions
+
+
+def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
+    """What conform makes of the job's rows."""
+    named = {name for name in (*BRONZE_COLUMNS, *KAFKA_COLUMNS) if _is_named(plan, name)}
+    bronze = plan.job.config.layer == "bronze"
+    rescue = plan.source.option("rescued_data_column") or ("_rescued_data" if bronze else None)
+    return Shape(contract_fields(plan), bronze, rescue, frozenset(named), run_id, now)
+
+
+def contract_fields(plan: Plan) -> StructType | None:
+    """The columns that the contract or the schema asks for, in Spark's types; None where there is neither."""
+    if plan.contract is not None:
+        return _typed_fields(plan.contract)
+    if plan.job.config.schema_ is None:
+        return None
+    with explained(plan):
+        return _fields(plan.job.config.schema_)
+
+
+def without_bronze_columns(plan: Plan, rows: DataFrame) -> DataFrame:
+    """Silver and gold carry bronze's own columns only where a transform or the contract names them."""
+    if plan.job.config.layer == "bronze":
+        return rows
+    asked = {field.name for field in plan.contract.fields} if plan.contract else set()
+    if plan.source.option("rescued_data_column"):
+        asked.add(plan.source.option("rescued_data_column"))
+    by_transform = {
+        name for step in plan.transforms for name in BRONZE_COLUMNS + KAFKA_COLUMNS if _mentioned(step.given, name)
+    }
+    return rows.drop(*[name for name in BRONZE_COLUMNS + KAFKA_COLUMNS if name not in asked | by_transform])
+
+
+def _typed_fields(contract: Contract) -> StructType:
+    found = StructType()
+    for field in contract.fields:
+        try:
+            found.add(field.name, _fields(f"x {field.type}")[0].dataType)
+        except Exception as error:
+            raise ConfigError(
+                f"contract {contract.name}: field '{field.name}' has no Spark type '{field.type}'"
+            ) from error
+    return found
+
+
+def _fields(ddl: str) -> StructType:
+    found = StructType.fromDDL(ddl)
+    if not isinstance(found, StructType):
+        raise ValueError(f"'{ddl}' is no list of columns")
+    return found
+
+
+def _is_named(plan: Plan, column: str) -> bool:
+    """A transform names the column, or a rule does."""
+    return any(
+        column in str(step.given) and _mentioned(step.given, column)
+        for step in (*plan.transforms, *(rule.step for rule in plan.rules))
+    )
+
+
+def _mentioned(value: Any, column: str) -> bool:
+    if isinstance(value, dict):
+        return any(_mentioned(item, column) for pair in value.items() for item in pair)
+    if isinstance(value, list):
+        return any(_mentioned(item, column) for item in value)
+    return isinstance(value, str) and mentions(value, column)

@@ -1,0 +1,43 @@
+"""Where a project's files lie: its root, its `conf/`, and the YAML file of each job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lakehouse.errors import ConfigError, did_you_mean
+
+
+def project_root(file: Path) -> Path:
+    """The parent of the nearest `conf/` above the YAML file, else the file's own folder."""
+    for folder in file.absolute().parents:
+        if folder.name == "conf":
+            return folder.parent
+    return file.absolute().parent
+
+
+def find_job(name: str, folder: Path) -> Path:
+    """The YAML of a job named on the command line: a path to a file, or a name in the nearest `conf/`."""
+    if name.endswith((".yml", ".yaml")):
+        return Path(name)
+    conf = conf_folder(folder)
+    file = conf / f"{name}.yml"
+    if not file.exists():
+        jobs = [found.stem for found in job_files(conf)]
+        raise ConfigError(f"no job '{name}' in {conf}.{did_you_mean(name, jobs)}")
+    return file
+
+
+def conf_folder(folder: Path) -> Path:
+    """The nearest `conf/` at or above a folder, else the one beside the product's own code."""
+    for place in (folder, *folder.parents):
+        if (place / "conf").is_dir() and job_files(place / "conf"):
+            return place / "conf"
+    own = Path(__file__).parents[3] / "conf"
+    if own.is_dir():
+        return own
+    raise ConfigError(f"no folder conf/ with jobs in {folder} or above it")
+
+
+def job_files(conf: Path) -> list[Path]:
+    """The jobs' YAML files of a `conf/`, by name."""
+    return sorted(conf.glob("*.yml"))

@@ -1,0 +1,52 @@
+"""One batch forward: it is written, then the run's progress is saved, then its intent is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from lakehouse import quarantine, runs
+from lakehouse.batches.batch import process
+from lakehouse.batches.batch_rows import Batch, Outcome
+from lakehouse.batches.gate import Refused
+from lakehouse.pipeline import progress
+from lakehouse.pipeline.progress import Progress
+from lakehouse.pipeline.run_records import batch_inputs, with_outcome
+from lakehouse.pipeline.run_state import Run
+from lakehouse.runs import RunRecord
+
+
+def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapping[str, Any]) -> RunRecord:
+    """The record with the batch in it; what a refused try had left in the quarantine is withdrawn first."""
+    if run.progress.evidence:
+        quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
+    try:
+        outcome = process(batch, raw)
+    except Refused:
+        progress.save(run.folder, replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False))
+        progress.end(run.folder)
+        raise
+    done = with_outcome(record, outcome, batch_inputs(batch, pin))
+    run.progress = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done))
+    progress.save(run.folder, run.progress)
+    progress.end(run.folder)
+    run.watch(f"{done.rows_read:,} rows")
+    return done
+
+
+def _with_batch(run: Run, batch: Batch, outcome: Outcome, pin: Mapping[str, Any]) -> Progress:
+    """The progress with the batch as its last finished one."""
+    files = pin.get("files", ()) if run.plan.read == "incremental" else ()
+    taken = {path: (size, modified) for path, size, modified in files}
+    filled = {*run.progress.targets, *(item.target for item in outcome.written if item.version is not None)}
+    return replace(
+        run.progress,
+        batch=batch.number,
+        taken={**run.progress.taken, **taken},
+        targets=tuple(sorted(filled & set(run.plan.outputs))),
+        evidence=(),
+        fresh=False,
+    )

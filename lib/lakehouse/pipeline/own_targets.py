@@ -1,0 +1,56 @@
+"""A job's own targets: held against its checkpoint before a run, and taken away with it for a full refresh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from lakehouse import lake
+from lakehouse.errors import SinkError
+from lakehouse.pipeline.run_state import Run
+from lakehouse.planning.plan import Plan, SinkStep
+from lakehouse.storage import delete_tree
+
+
+def forget(plan: Plan, spark: SparkSession) -> None:
+    """`--full-refresh`: the checkpoint goes last, so that a crash on the way is seen as one."""
+    jvm: Any = spark._jvm
+    for name in (*plan.outputs, plan.quarantine):
+        path = plan.layout.table(name)
+        delete_tree(path)
+        jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(
+            spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(path)
+        )
+    delete_tree(plan.layout.checkpoint(plan.name))
+
+
+def require_own_targets(run: Run) -> None:
+    """Progress and targets must tell the same story; raises SinkError where a wrong table would come of going on."""
+    for sink in run.plan.sinks:
+        if sink.step.option("table"):
+            _require_own_target(run, sink)
+
+
+def _require_own_target(run: Run, sink: SinkStep) -> None:
+    plan, state = run.plan, run.progress
+    written = _batches_written(run, sink)
+    own = [batch for app, batch in written.items() if app.endswith(f"/{state.id}")]
+    remedy = f"run `lakehouse run {plan.name} --full-refresh` to rebuild it from the source"
+    if sink.target in state.targets and not own:
+        raise SinkError(f"{sink.target} is gone or was replaced, but {run.folder} says that it was filled; {remedy}")
+    repeatable = plan.read == "full" and sink.step.name in ("overwrite", "merge")
+    if written and not own and state.fresh and not repeatable:
+        raise SinkError(
+            f"the checkpoint {run.folder} is gone, but {sink.target} was filled by this job; restore it, or {remedy}"
+        )
+    latest = max(state.batch, run.intent.batch if run.intent else -1)
+    if own and max(own) > latest:
+        raise SinkError(f"the checkpoint {run.folder} is older than {sink.target}; restore the newer one, or {remedy}")
+
+
+def _batches_written(run: Run, sink: SinkStep) -> dict[str, int]:
+    """The last batch in the table by each identity under which this job has written it."""
+    found = lake.snapshot(run.spark, run.plan.layout.table(sink.target))
+    batches = found.batches if found else {}
+    return {app: batch for app, batch in batches.items() if app.startswith(f"{run.plan.name}/{sink.target}/")}

@@ -1,0 +1,86 @@
+"""A run: finish what a dead run left, then take batch after batch, each with an intent before and progress after it."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+from lakehouse import log, runs
+from lakehouse.errors import DataError
+from lakehouse.pipeline import progress
+from lakehouse.pipeline.advance import advance
+from lakehouse.pipeline.micro_batches import take_stream
+from lakehouse.pipeline.own_targets import forget, require_own_targets
+from lakehouse.pipeline.reading import load, pinned_inputs, pins, read_of, table_pin
+from lakehouse.pipeline.recovery import finish_dead_run, settle_dead_run
+from lakehouse.pipeline.run_records import recorded, recorded_failure
+from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
+from lakehouse.planning.plan import Plan
+from lakehouse.runs import RunRecord
+from lakehouse.session import job_session
+
+
+def run_plan(
+    plan: Plan, spark: SparkSession, *, full_refresh: bool = False, watch: Watch = lambda _: None
+) -> RunRecord:
+    """Runs a job and records it, also where it fails; what a run that died had begun is finished first.
+
+    Raises LakehouseError; the run record of a failed run is in `$LAKE/_runs` all the same.
+    """
+    started = runs.now()
+    record = RunRecord(runs.new_run_id(started), plan.name, plan.fingerprint, started)
+    log.event("run_started", run_id=record.run_id, job=plan.name)
+    try:
+        done = _run(plan, spark, record, full_refresh, watch)
+    except BaseException as error:
+        raise recorded_failure(plan, record, error) from error
+    log.event("run_ended", run_id=done.run_id, job=plan.name, state=done.state, rows_read=done.rows_read)
+    return done
+
+
+def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, watch: Watch) -> RunRecord:
+    session = job_session(spark, plan.job.config.spark)
+    if full_refresh:
+        forget(plan, session)
+    state, intent = progress.load(plan.layout.checkpoint(plan.name))
+    run = Run(plan, session, record, state, intent, watch)
+    require_own_targets(run)
+    settle_dead_run(run)
+    run.versions = pinned_inputs(plan, session)
+    if plan.streams:  # which repeats a dead run's batch by itself
+        take_stream(run)
+    else:
+        if run.intent is not None:
+            finish_dead_run(run, run.intent)
+        _take_pins(run)
+    return recorded(run, run.record)
+
+
+def _take_pins(run: Run) -> None:
+    """Batch after batch of pinned input, until no new input is there; one batch where all is read in full."""
+    for pin in pins(run):
+        intent = new_intent(run, run.progress.batch + 1, pin)
+        batch = batch_of(run, intent)
+        raw = load(batch, read_of(run, pin, run.versions))
+        progress.begin(run.folder, run.progress, intent)
+        run.record = advance(run, batch, raw, run.record, pin)
+
+
+def check_plan(plan: Plan, spark: SparkSession) -> list[str]:
+    """Resolves a job's columns and SQL with Spark, where its inputs exist; raises ConfigError; reads and writes nothing."""
+    session = job_session(spark, plan.job.config.spark)
+    state, _ = progress.load(plan.layout.checkpoint(plan.name))
+    record = RunRecord("plan", plan.name, plan.fingerprint, runs.now())
+    run = Run(plan, session, record, state, None, lambda _: None)
+    try:
+        run.versions = pinned_inputs(plan, session)
+        pin = table_pin(run, read_of(run, {}, {})) if plan.streams else next(pins(run), None)
+    except DataError as missing:
+        return [f"  (columns not checked: {missing})"]
+    if pin is None:
+        return ["  nothing new to read"]
+    read = read_of(run, pin, run.versions, incremental=False if plan.streams else None)
+    load(batch_of(run, new_intent(run, 0, {})), read)
+    files = pin.get("files")
+    return [
+        f"  next       {len(files):,} files" if files is not None else f"  next       {dict(pin) or 'the whole source'}"
+    ]

@@ -1,0 +1,111 @@
+"""A run's record: batch is added to batch, and it is in the run log before the run's progress lets go of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from lakehouse import log, runs
+from lakehouse.batches.batch_rows import Batch, Outcome
+from lakehouse.batches.gate import Refused
+from lakehouse.errors import Interrupted, LakehouseError
+from lakehouse.pipeline import progress
+from lakehouse.pipeline.run_state import Run
+from lakehouse.planning.plan import Plan
+from lakehouse.runs import Input, Output, RunRecord
+from lakehouse.spark_errors import readable
+from lakehouse.targets import Written
+
+
+def recorded(run: Run, done: RunRecord) -> RunRecord:
+    """The record of the ended run; it is in the run log before the progress lets go of it."""
+    ended = replace(done, state="succeeded", ended=runs.now())
+    if run.progress.record is not None:
+        run.progress = replace(run.progress, record=runs.to_json(ended))
+        progress.save(run.folder, run.progress)
+    runs.append(run.plan.layout, ended)
+    if run.progress.record is not None:
+        let_go_of_record(run)
+    return ended
+
+
+def let_go_of_record(run: Run) -> None:
+    """The record is in the run log: the progress needs it no more."""
+    run.progress = replace(run.progress, record=None)
+    progress.save(run.folder, run.progress)
+
+
+def recorded_failure(plan: Plan, record: RunRecord, error: BaseException) -> BaseException:
+    """The error as the user meets it, its run on record."""
+    if isinstance(error, KeyboardInterrupt):
+        error = Interrupted(f"{plan.name} was interrupted; the next run finishes it")
+    known = error if isinstance(error, LakehouseError) else readable(error)
+    failed = replace(_so_far(plan, record), state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
+    if isinstance(error, Refused):
+        failed = with_outcome(failed, error.outcome, ())
+    try:
+        runs.append(plan.layout, failed)
+    except LakehouseError as unwritten:  # the lake is away: the first error says so better than this one
+        log.event("run_not_recorded", run_id=record.run_id, error=str(unwritten))
+    log.event("run_ended", run_id=record.run_id, job=plan.name, state="failed", error=failed.error)
+    return known
+
+
+def with_outcome(record: RunRecord, outcome: Outcome, inputs: tuple[Input, ...]) -> RunRecord:
+    """The record with a further batch in it."""
+    counts = {name: getattr(record, name) + outcome.counts.get(name, 0) for name in runs.COUNTS}
+    outputs = {item.name: item for item in record.outputs}
+    for written in (*outcome.written, *((outcome.quarantined,) if outcome.quarantined else ())):
+        outputs[written.target] = _with_write(outputs.get(written.target, Output(written.target)), written)
+    ignored = tuple(dict.fromkeys((*record.ignored_columns, *outcome.ignored)))
+    return replace(record, **counts, outputs=tuple(outputs.values()), inputs=_summed(record.inputs, inputs),
+                   batches=record.batches + 1, ignored_columns=ignored)  # fmt: skip
+
+
+def batch_inputs(batch: Batch, pin: Mapping[str, Any]) -> tuple[Input, ...]:
+    """What a batch read: its pinned source and the tables that it looked things up in."""
+    tables = table_inputs(batch.versions)
+    files = pin.get("files")
+    if files is not None:
+        return (Input(batch.origin, files=len(files), bytes=sum(size for _, size, _ in files)), *tables)
+    if "version" in pin:
+        return (Input(batch.origin, version=pin["version"]), *tables)
+    return tables
+
+
+def table_inputs(versions: Mapping[str, int]) -> tuple[Input, ...]:
+    """The tables under `inputs` at the versions that were read."""
+    return tuple(Input(name, version=version) for name, version in versions.items())
+
+
+def _so_far(plan: Plan, record: RunRecord) -> RunRecord:
+    """The record with the batches that were finished before a failure."""
+    try:
+        text = progress.load(plan.layout.checkpoint(plan.name))[0].record
+    except LakehouseError:  # a damaged checkpoint is the failure itself
+        return record
+    known = runs.from_json(text) if text else record
+    return known if known.run_id == record.run_id else record
+
+
+def _with_write(before: Output, written: Written) -> Output:
+    return Output(
+        before.name,
+        before.version if written.version is None else written.version,
+        before.rows + written.rows,
+        before.target_rows_inserted + written.target_inserted,
+        before.target_rows_updated + written.target_updated,
+        before.target_rows_deleted + written.target_deleted,
+    )
+
+
+def _summed(before: tuple[Input, ...], more: tuple[Input, ...]) -> tuple[Input, ...]:
+    """Inputs of several batches of one run: files add up, a table's version is the last."""
+    known = {item.name: item for item in before}
+    for item in more:
+        earlier = known.get(item.name)
+        if earlier is not None and item.files is not None and earlier.files is not None:
+            item = replace(item, files=earlier.files + item.files, bytes=(earlier.bytes or 0) + (item.bytes or 0))
+        known[item.name] = item
+    return tuple(known.values())

@@ -1,0 +1,58 @@
+"""A run under way: its plan, its session, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from lakehouse.batches.batch_rows import Batch
+from lakehouse.pipeline.progress import Intent, Progress
+from lakehouse.planning.plan import Plan
+from lakehouse.runs import RunRecord
+
+Watch = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    """A run under way: `record`, `progress` and `intent` are replaced as it goes on."""
+
+    plan: Plan
+    spark: SparkSession
+    record: RunRecord
+    progress: Progress
+    intent: Intent | None  # what a run that died left; None once it is settled
+    watch: Watch
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Where the job's progress lies."""
+        return self.plan.layout.checkpoint(self.plan.name)
+
+
+def new_intent(run: Run, number: int, pin: Mapping[str, Any]) -> Intent:
+    """What this run is about to write as the batch of this number."""
+    return Intent(run.record.run_id, number, run.record.started, pin, run.versions)
+
+
+def batch_of(run: Run, intent: Intent) -> Batch:
+    """The batch that an intent speaks of, under the run id and start of the run that had it."""
+    source = run.plan.source
+    origin = str(source.option("table") or source.option("path") or source.name)
+    return Batch(
+        run.plan, run.spark, intent.run_id, intent.started, run.progress.id, intent.batch, intent.versions, origin,
+        _summary(intent.pin),
+    )  # fmt: skip
+
+
+def _summary(pin: Mapping[str, Any]) -> dict[str, Any]:
+    """The pinned input as a commit's note tells it."""
+    files = pin.get("files")
+    if files is None:
+        return dict(pin)
+    return {"files": len(files), "bytes": sum(size for _, size, _ in files), "first": files[0][0] if files else None,
+            "last": files[-1][0] if files else None}  # fmt: skip

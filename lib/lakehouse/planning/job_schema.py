@@ -1,0 +1,70 @@
+"""The JSON Schema of a job's YAML, derived from the config's models and the registered functions' signatures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lakehouse import registry
+from lakehouse.config.job_config import JobConfig
+from lakehouse.planning.plan import RuleSettings, TableSettings
+
+Schema = dict[str, Any]
+
+
+def job_schema() -> Schema:
+    """What an editor checks a job's YAML against; the same words and options that the plan checks."""
+    schema = JobConfig.model_json_schema(by_alias=True)
+    words = {kind: _one_of(kind) for kind in ("source", "rule", "transform", "sink")}
+    properties = schema["properties"]
+    properties["source"], properties["sink"] = words["source"], words["sink"]
+    properties["rules"]["items"], properties["transforms"]["items"] = words["rule"], words["transform"]
+    properties["sinks"] = {"type": "array", "minItems": 1, "items": _routed(words["sink"])}
+    properties["quality_gate"]["anyOf"][0] = _gate(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A lakehouse job", **schema}
+
+
+def _one_of(kind: registry.Kind) -> Schema:
+    return {"oneOf": [_word(entry) for entry in registry.known(kind)]}
+
+
+def _word(entry: registry.Registered) -> Schema:
+    """`{name: {options}}`, or the bare name where no option is required."""
+    options = entry.options.model_json_schema(by_alias=True)
+    for common in _common(entry):
+        extra = common.model_json_schema(by_alias=True)
+        options["properties"] = {**extra["properties"], **options.get("properties", {})}
+    options["description"] = entry.summary
+    word: Schema = {
+        "type": "object",
+        "properties": {entry.name: options},
+        "required": [entry.name],
+        "additionalProperties": False,
+        "description": entry.summary,
+    }
+    return word if options.get("required") else {"anyOf": [word, {"const": entry.name}]}
+
+
+def _common(entry: registry.Registered) -> list[Any]:
+    if entry.kind == "rule":
+        return [RuleSettings]
+    return [TableSettings] if entry.kind == "sink" and not entry.traits.get("external") else []
+
+
+def _routed(sink: Schema) -> Schema:
+    """A sink with the rows that it takes."""
+    words = [word["anyOf"][0] if "anyOf" in word else word for word in sink["oneOf"]]
+    where = {"where": {"type": "string", "format": "sql"}}
+    return {"oneOf": [{**word, "properties": {**word["properties"], **where}} for word in words]}
+
+
+def _gate(schema: Schema) -> Schema:
+    """A share is a number or a percentage."""
+    gate: Schema = dict(schema["$defs"]["QualityGate"])
+    share = {
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": 1},
+            {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$|\$\{"},
+        ]
+    }
+    gate["properties"] = {**gate["properties"], "max_quarantined": share}
+    return gate

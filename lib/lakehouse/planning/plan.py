@@ -1,0 +1,147 @@
+"""A job that can run, as values: its steps bound to functions, its rules, its targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lakehouse import registry
+from lakehouse.config.contract import Contract
+from lakehouse.config.jobs import Job
+from lakehouse.config.yaml_files import Source
+from lakehouse.config.yaml_text import Path as KeyPath
+from lakehouse.errors import Problem
+from lakehouse.registry import Registered
+from lakehouse.tables import Layout, quarantine_table
+
+OnFail = Literal["quarantine", "drop", "warn", "fail"]
+Dimension = Literal["completeness", "accuracy", "consistency", "timeliness", "validity", "uniqueness"]
+
+
+class RuleSettings(BaseModel):
+    """What every rule takes beside its own options."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    on_fail: OnFail = "quarantine"
+    name: str | None = None
+    where: registry.Sql | None = Field(None, description="Applies the rule to the rows for which this SQL is true.")
+    dimension: Dimension | None = None
+
+
+class TableSettings(BaseModel):
+    """What every sink that writes a Delta table takes beside its own options."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    partition_by: registry.Columns = Field(default_factory=list)
+    cluster_by: registry.Columns = Field(default_factory=list)
+    table_properties: dict[str, str] = Field(default_factory=dict)
+    comment: str | None = None
+    schema_evolution: Literal["add_new_columns", "none"] | None = None
+    type_widening: bool = False
+    constraints: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A registered function with the options a job gave it, and where they stand."""
+
+    entry: Registered
+    given: dict[str, Any] = field(repr=False)
+    options: BaseModel
+    path: KeyPath
+    source: Source = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its word in the YAML."""
+        return self.entry.name
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """One of its options, as the YAML calls it."""
+        return registry.call_options(self.entry, self.options).get(name, default)
+
+    def call(self, *args: Any, now: datetime | None = None, **given: Any) -> Any:
+        """What the function answers; `now()` in its SQL is the run's start. A ValueError of its own is a ConfigError here."""
+        model = self.entry.options.model_validate(self.given, context={"now": now})
+        wanted = {name: value for name, value in {"now": now, **given}.items() if name in self.entry.given}
+        return self.entry.function(*args, **registry.call_options(self.entry, model), **wanted)
+
+    def problem(self, message: str) -> Problem:
+        """A problem of this step, at its line."""
+        return self.source.problem(self.path, f"{self.entry.kind.replace('_', ' ')} '{self.name}': {message}")
+
+
+@dataclass(frozen=True)
+class RuleStep:
+    """A rule with its settings."""
+
+    step: Step
+    settings: RuleSettings
+
+    @property
+    def name(self) -> str:
+        """Its name in reasons: as given, else the rule and its column."""
+        column = self.step.option("column")
+        return self.settings.name or (f"{self.step.name}({column})" if column else self.step.name)
+
+
+@dataclass(frozen=True)
+class SinkStep:
+    """A target: the sink, the rows it takes, and the settings of its table."""
+
+    step: Step
+    where: str | None
+    settings: TableSettings
+
+    @property
+    def target(self) -> str:
+        """The table's name, or the place of a sink that is no table."""
+        return str(self.step.option("table") or self.step.option("path") or self.step.name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job that can run: all of its steps bound."""
+
+    job: Job
+    layout: Layout
+    source: Step
+    read: Literal["incremental", "full"]
+    rules: tuple[RuleStep, ...]
+    transforms: tuple[Step, ...]
+    sinks: tuple[SinkStep, ...]
+    contract: Contract | None
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.job.name
+
+    @property
+    def inputs(self) -> list[str]:
+        """Every table that the job reads, its source first."""
+        table = self.source.option("table")
+        tables = [table] if self.source.name == "delta" and table else []
+        return list(dict.fromkeys([*tables, *self.job.config.inputs]))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Every table that the job writes, but its quarantine."""
+        return [sink.target for sink in self.sinks if sink.step.option("table")]
+
+    @property
+    def quarantine(self) -> str:
+        """The table of its broken rows."""
+        config = self.job.config
+        return quarantine_table(config.quarantine, config.layer, self.name, self.outputs)
+
+    @property
+    def streams(self) -> bool:
+        """True where Spark's own streaming keeps what was taken."""
+        return self.read == "incremental" and self.source.entry.traits.get("incremental") == "stream"

@@ -1,0 +1,60 @@
+"""What is wrong between the parts of a job whose words are each right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lakehouse.errors import Problem
+from lakehouse.planning.plan import Plan, Step
+
+
+def plan_problems(plan: Plan) -> Iterator[Problem]:
+    """What is wrong between the parts of a job."""
+    config, source = plan.job.config, plan.job.source
+    if plan.source.name == "delta" and (plan.source.option("table") is None) == (plan.source.option("path") is None):
+        yield plan.source.problem("needs either 'table' or 'path'")
+    if config.read == "incremental" and plan.source.entry.traits.get("incremental") is None:
+        yield source.problem(
+            ("read",), f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out"
+        )
+    for step in plan.transforms:
+        if "tables" in step.entry.given:
+            yield from _undeclared(plan, step)
+    yield from _not_built(plan)
+    yield from _sink_problems(plan)
+
+
+def _not_built(plan: Plan) -> Iterator[Problem]:
+    """Words that are known and not built yet: refused, never ignored."""
+    config, source = plan.job.config, plan.job.source
+    if config.stream is not None and config.stream.trigger != "available_now":
+        yield source.problem(("stream", "trigger"), "only available_now runs yet; a continuous trigger is not built")
+    if config.stream is not None and config.stream.watermark is not None:
+        yield source.problem(("stream", "watermark"), "watermarks are not built yet; take it out")
+    if config.stream is not None and config.stream.max_batches is not None:
+        yield source.problem(("stream", "max_batches"), "max_batches is not built yet; take it out")
+    if config.stream is not None and config.stream.late != "keep":
+        yield source.problem(("stream", "late"), "late: merge is not built yet; take it out")
+    if config.expectations is not None:
+        yield source.problem(("expectations",), "Great Expectations suites are not built yet; take it out")
+
+
+def _sink_problems(plan: Plan) -> Iterator[Problem]:
+    source, targets = plan.job.source, [sink.target for sink in plan.sinks]
+    for index, sink in enumerate(plan.sinks):
+        deletes = sink.step.option("when_missing") == "delete"
+        if plan.read == "incremental" and (deletes or sink.step.name == "overwrite"):
+            what = "when_missing: delete" if deletes else "overwrite"
+            yield sink.step.problem(f"{what} needs all rows each time; set read: full")
+        if sink.target in targets[:index]:
+            yield source.problem(("sinks", index), f"'{sink.target}' is written twice; give one sink the other's rows")
+        if sink.target in plan.inputs:
+            yield source.problem(sink.step.path, f"'{sink.target}' is both input and target")
+
+
+def _undeclared(plan: Plan, step: Step) -> Iterator[Problem]:
+    for option in ("with_", "table", "tables_"):
+        named = step.option(option) or []
+        for name in [named] if isinstance(named, str) else named:
+            if name not in plan.job.config.inputs:
+                yield step.problem(f"'{name}' is not among the job's inputs; add it:  inputs: [{name}]")
