@@ -118,13 +118,10 @@ def save(
     df: DataFrame, path: str, commit: Commit, *, mode: str, partition_by: Sequence[str] = (), options: Mapping[str, str] | None = None,
     cluster_by: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Appends to or overwrites a table, once for this identity; makes the table where there is none."""
-    writer = df.write.format("delta").mode(mode).options(**(options or {}))
-    writer = (
-        writer.option("txnAppId", commit.app_id)
-        .option("txnVersion", commit.batch)
-        .option("userMetadata", commit.metadata)
-    )
+    """Appends to or overwrites a table, once for this identity where it has one; makes the table where there is none."""
+    writer = df.write.format("delta").mode(mode).options(**(options or {})).option("userMetadata", commit.metadata)
+    if commit.app_id:
+        writer = writer.option("txnAppId", commit.app_id).option("txnVersion", commit.batch)
     if partition_by:
         writer = writer.partitionBy(*partition_by)
     if cluster_by:
@@ -207,6 +204,18 @@ def create(
     builder.execute()
 
 
+def forget(spark: SparkSession, path: str) -> None:
+    """Takes what Delta remembers of a table that was deleted out of its cache."""
+    jvm: Any = spark._jvm
+    place = jvm.org.apache.hadoop.fs.Path(path)
+    jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(spark._jsparkSession, place)
+
+
+def restore(spark: SparkSession, path: str, version: int) -> None:
+    """Makes the table what it was at an earlier version, by a new one."""
+    DeltaTable.forPath(spark, path).restoreToVersion(version)
+
+
 def find_commit(path: str, latest: int, commit: Commit, depth: int = 200) -> CommitInfo | None:
     """The commit that this identity made, looked for backwards from the latest version."""
     for version in range(latest, max(-1, latest - depth), -1):
@@ -215,6 +224,15 @@ def find_commit(path: str, latest: int, commit: Commit, depth: int = 200) -> Com
             txn = action.get("txn")
             if txn and txn["appId"] == commit.app_id and int(txn["version"]) == commit.batch:
                 return _commit_info(version, actions)
+    return None
+
+
+def latest_note(path: str, latest: int, key: str) -> CommitInfo | None:
+    """The newest commit whose note has this key."""
+    for version in range(latest, -1, -1):
+        found = _commit_info(version, _actions(path, version))
+        if key in found.note:
+            return found
     return None
 
 

@@ -45,6 +45,11 @@ class Layout:
         """The folder of a job's progress."""
         return self.join("_checkpoints", job)
 
+    def state(self, name: str) -> str:
+        """The place of what the table `layer.name` is made from, out of its readers' sight."""
+        layer, _, table = name.partition(".")
+        return self.join("_state", layer, table)
+
     @property
     def runs(self) -> str:
         """The table of the run records."""

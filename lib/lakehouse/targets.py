@@ -53,6 +53,8 @@ class Write:
     commit: Commit
     settings: Settings
     now: datetime
+    files: Sequence[str] = ()
+    """The files of this batch, also those without a row."""
     place: str | None = None
     """Where a sink with a `path` writes, resolved from the project's root."""
     quarantined: Callable[[Sequence[str]], DataFrame | None] = lambda _: None
@@ -75,6 +77,8 @@ class Written:
     target_updated: int = 0
     target_deleted: int = 0
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the run record should say beside the counts."""
     repeated: bool = False
     """An earlier try had got this write in: nothing was read this time."""
 
@@ -90,19 +94,20 @@ def table_properties(settings: Settings, schema: StructType) -> dict[str, str]:
 
 
 def aligned(
-    df: DataFrame, before: Snapshot | None, write: Write, table: str, *, replaces: bool = False
+    df: DataFrame, before: Snapshot | None, write: Write, table: str, *, replaces: bool = False, types: bool = True
 ) -> tuple[DataFrame, list[str]]:
-    """The frame as the table takes it, and the columns left out because the table does not take new ones."""
+    """The frame as the table takes it, and the columns left out because the table does not take new ones.
+
+    Raises SinkError for a changed type, unless the frame `replaces` the table or its `types` are looked at elsewhere.
+    """
     rows = df.select(*map(col, visible(df)))
-    rows = rows.select(
-        *[_storable(rows, name, before).alias(name, metadata=_comment(rows, name, write)) for name in rows.columns]
-    )
+    rows = with_comments(rows.select(*[_storable(rows, name, before).alias(name) for name in rows.columns]), write)
     twice = sorted({name for name in rows.columns if [other.lower() for other in rows.columns].count(name.lower()) > 1})
     if twice:
         raise ConfigError(f"{table} would have two columns {', '.join(twice)}")
     if before is None:
         return rows, []
-    if not replaces:
+    if types and not replaces:
         settings = write.settings
         require_same_types(
             before.schema, rows.schema, widening=settings.type_widening, evolve=settings.evolve, table=table
@@ -122,11 +127,15 @@ def _storable(rows: DataFrame, name: str, before: Snapshot | None) -> Column:
     return col(name).cast(known.get(name.lower(), StringType()))
 
 
-def _comment(rows: DataFrame, name: str, write: Write) -> dict[str, str]:
-    metadata = dict(rows.schema[name].metadata or {})
-    if name in write.settings.column_comments:
-        metadata["comment"] = write.settings.column_comments[name]
-    return metadata
+def with_comments(rows: DataFrame, write: Write) -> DataFrame:
+    """The frame with the contract's descriptions as its columns' comments."""
+    comments = write.settings.column_comments
+    return rows.select(
+        *[
+            col(name).alias(name, metadata={"comment": comments[name]}) if name in comments else col(name)
+            for name in rows.columns
+        ]
+    )
 
 
 def save_rows(

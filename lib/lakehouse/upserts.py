@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, DecimalType, IntegralType, StringType, StructType, TimestampType
+from pyspark.sql.types import DataType, StructType
 
 from lakehouse.errors import DataError
 from lakehouse.frames import HIDDEN_PREFIX, col, payload, quoted
+from lakehouse.key_ranges import Ranges, metrics, ranges, within
 
 DELETES = f"{HIDDEN_PREFIX}deletes"  # the row deletes its key
 PRESENT = f"{HIDDEN_PREFIX}present"  # the row only says that its key is there
@@ -20,8 +20,6 @@ PRESENT = f"{HIDDEN_PREFIX}present"  # the row only says that its key is there
 _NEWEST = f"{HIDDEN_PREFIX}newest"
 _ROWS = f"{HIDDEN_PREFIX}rows"
 _CLASH = f"{HIDDEN_PREFIX}clash"
-# Types whose literals are exact; a float's are not (NaN, -0.0).
-_RANGED = (IntegralType, StringType, DateType, TimestampType, DecimalType)
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,11 @@ class Batch:
     rows: DataFrame
     count: int
     keys: int
-    ranges: Mapping[str, tuple[str, str]]
+    ranges: Ranges
 
     def within(self, prefix: str = "") -> str:
         """The keys' ranges as a condition of literals, so that files outside them are not read; '' where there is none."""
-        parts = [
-            f"{prefix}{quoted(name)} >= {low} AND {prefix}{quoted(name)} <= {high}"
-            for name, (low, high) in self.ranges.items()
-        ]
-        return " AND ".join(parts)
+        return within(self.ranges, prefix)
 
 
 def one_row_per_key(rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[str]) -> Batch:
@@ -54,15 +48,14 @@ def one_row_per_key(rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[
         F.count(F.lit(1)).alias(_ROWS),
         (F.lit(False) if sequence_by else ~F.max(order).eqNullSafe(F.min(order))).alias(_CLASH),
     )
-    ranged = [index for index, name in enumerate(keys) if isinstance(rows.schema[name].dataType, _RANGED)]
+    kinds = [rows.schema[name].dataType for name in keys]
     observed = Observation()
-    held = newest.observe(observed, *_metrics(rows.schema, keys, ranged)).localCheckpoint()
+    held = newest.observe(observed, *_metrics(kinds)).localCheckpoint()
     found = observed.get
     _require_clean(held, keys, int(found["null_keys"] or 0), int(found["clashes"] or 0))
-    ranges = {keys[index]: (_literal(found[f"min{index}"], rows.schema[keys[index]].dataType),
-                            _literal(found[f"max{index}"], rows.schema[keys[index]].dataType))
-              for index in ranged if found[f"min{index}"] is not None}  # fmt: skip
-    return Batch(held.select(f"{_NEWEST}.*"), int(found["rows"] or 0), int(found["keys"] or 0), ranges)
+    return Batch(
+        held.select(f"{_NEWEST}.*"), int(found["rows"] or 0), int(found["keys"] or 0), ranges(found, keys, kinds)
+    )
 
 
 def newer(schema: StructType, sequence_by: Sequence[str], compared: Sequence[str]) -> str:
@@ -116,22 +109,16 @@ def _key(index: int) -> str:
     return f"{HIDDEN_PREFIX}key{index}"
 
 
-def _metrics(schema: StructType, keys: Sequence[str], ranged: Sequence[int]) -> list[Column]:
-    null_key = F.lit(False)
-    for index, _ in enumerate(keys):
-        null_key = null_key | col(_key(index)).isNull()
-    metrics = [
+def _metrics(kinds: Sequence[DataType]) -> list[Column]:
+    keys = [col(_key(index)) for index, _ in enumerate(kinds)]
+    null_key = reduce(Column.__or__, [key.isNull() for key in keys])
+    return [
         F.sum(_ROWS).alias("rows"),
         F.count(F.lit(1)).alias("keys"),
         F.count_if(_CLASH).alias("clashes"),
         F.sum(F.when(null_key, col(_ROWS))).alias("null_keys"),
+        *metrics(keys, kinds),
     ]
-    for index in ranged:
-        value = col(_key(index))
-        if isinstance(schema[keys[index]].dataType, TimestampType):
-            value = F.unix_micros(value)  # Python would read a timestamp in its own time zone
-        metrics += [F.min(value).alias(f"min{index}"), F.max(value).alias(f"max{index}")]
-    return metrics
 
 
 def _require_clean(held: DataFrame, keys: Sequence[str], null_keys: int, clashes: int) -> None:
@@ -146,18 +133,6 @@ def _require_clean(held: DataFrame, keys: Sequence[str], null_keys: int, clashes
         raise DataError(
             f"{clashes} keys have different rows in one batch ({named}): name what orders them in sequence_by, or use keep_latest"
         )
-
-
-def _literal(value: Any, kind: Any) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    if isinstance(value, Decimal):
-        return f"CAST('{value}' AS {kind.simpleString()})"
-    if isinstance(kind, TimestampType):
-        return f"timestamp_micros({value})"
-    if isinstance(kind, DateType):
-        return f"DATE '{value}'"
-    return f"CAST({value} AS {kind.simpleString()})"
 
 
 def _struct(side: str, names: Sequence[str]) -> str:

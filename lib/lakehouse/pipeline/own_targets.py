@@ -15,13 +15,10 @@ from lakehouse.storage import delete_tree
 
 def forget(plan: Plan, spark: SparkSession) -> None:
     """`--full-refresh`: the checkpoint goes last, so that a crash on the way is seen as one."""
-    jvm: Any = spark._jvm
-    for name in (*plan.outputs, plan.quarantine):
-        path = plan.layout.table(name)
+    tables = [plan.layout.table(name) for name in (*plan.outputs, plan.quarantine)]
+    for path in (*tables, *map(plan.layout.state, plan.outputs)):
         delete_tree(path)
-        jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(
-            spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(path)
-        )
+        lake.forget(spark, path)
     delete_tree(plan.layout.checkpoint(plan.name))
 
 
@@ -39,7 +36,9 @@ def _require_own_target(run: Run, sink: SinkStep) -> None:
     remedy = f"run `lakehouse run {plan.name} --full-refresh` to rebuild it from the source"
     if sink.target in state.targets and not own:
         raise SinkError(f"{sink.target} is gone or was replaced, but {run.folder} says that it was filled; {remedy}")
-    repeatable = plan.read == "full" and sink.step.name in ("overwrite", "merge")
+    repeatable = sink.step.entry.traits.get("set_semantics") or (
+        plan.read == "full" and sink.step.name in ("overwrite", "merge")
+    )
     if written and not own and state.fresh and not repeatable:
         raise SinkError(
             f"the checkpoint {run.folder} is gone, but {sink.target} was filled by this job; restore it, or {remedy}"

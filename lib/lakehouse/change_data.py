@@ -1,0 +1,247 @@
+"""Change data into a target: the events of a batch, what they and all earlier ones make, and the one commit that follows.
+
+A batch reads the events of its own keys alone, in the files that can hold them; a truncate reads all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
+from lakehouse import event_log, lake
+from lakehouse.errors import DataError
+from lakehouse.event_log import EventLog
+from lakehouse.frames import HIDDEN_PREFIX, col, visible
+from lakehouse.history import difference as diff
+from lakehouse.history import versions as made
+from lakehouse.history.events import NEW, OPERATION, SEQUENCE, TRUNCATE, after_truncate, events, invalid, winners
+from lakehouse.history.shape import Options, Shape, shaped
+from lakehouse.key_ranges import Ranges, metrics, ranges, within
+from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
+from lakehouse.upserts import same_keys
+from lakehouse.widening import widened
+
+_NAMED = 5  # offending keys named in an error
+_FEW = 1_000_000  # rows whose keys are sent to every task
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The events of one batch, materialised, and the ranges of their keys."""
+
+    events: DataFrame
+    rows: int
+    truncates: int
+    ranges: Ranges
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a batch comes to: `history` are all events of its keys, `changes` the rows of the target that differ."""
+
+    history: DataFrame
+    changes: DataFrame
+    remembered: int
+    kinds: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many rows of the target change."""
+        return sum(self.kinds[kind] for kind in (diff.INSERTED, diff.UPDATED, diff.DELETED))
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where the changes go."""
+
+    write: Write
+    table: str
+    before: lake.Snapshot | None
+    log: EventLog
+    shape: Shape
+    meaning: Mapping[str, Any]
+
+
+def apply(
+    df: DataFrame, write: Write, table: str, options: Options, *, deletes: str | None, truncates: str | None = None
+) -> Written:
+    """Brings the target to what all events so far make, in one commit; none where nothing changes.
+
+    Raises ValueError for options that do not fit the frame, DataError for events without a key or a sequence.
+    """
+    before = lake.snapshot(write.spark, write.layout.table(table))
+    earlier = earlier_write(before, write)
+    if earlier is not None:
+        return replace(_written(table, earlier, earlier.note), repeated=True)
+    log = event_log.opened(write, table, before, options.meaning())
+    known = [name for name in log.schema.names if not name.startswith(HIDDEN_PREFIX)]
+    target = _Target(write, table, before, log, shaped(options, visible(df), known), options.meaning())
+    given, ignored = _given(df, target, deletes, truncates)
+    batch = _held(given, target.shape)
+    if not batch.rows:
+        return Written(table, None, 0, ignored=ignored)
+    return replace(_applied(batch, target, truncates is not None), ignored=ignored)
+
+
+def _given(
+    df: DataFrame, target: _Target, deletes: str | None, truncates: str | None
+) -> tuple[DataFrame, tuple[str, ...]]:
+    """The frame's events in the types of the log, and the columns left out because the target takes no new ones."""
+    found = events(df, target.shape, deletes, truncates)
+    rows, ignored = aligned(found, target.before, target.write, target.table, types=False)
+    kinds = {field.name: field.dataType for field in rows.schema}
+    typed = found.select(*[col(name).cast(kind).alias(name) for name, kind in kinds.items()], SEQUENCE, OPERATION)
+    allowed = target.write.settings.type_widening
+    return widened(typed, target.log.schema, allowed=allowed, table=target.table), tuple(ignored)
+
+
+def _held(given: DataFrame, shape: Shape) -> _Batch:
+    """Reads the batch once; raises DataError for events that have no place, naming up to five."""
+    kinds = [given.schema[name].dataType for name in shape.keys]
+    counted = [
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(invalid(shape)).alias("invalid"),
+        F.count_if(col(OPERATION) == TRUNCATE).alias("truncates"),
+    ]
+    observed = Observation()
+    held = given.observe(observed, *counted, *metrics([col(name) for name in shape.keys], kinds)).localCheckpoint()
+    found = observed.get
+    if found["invalid"]:
+        raise DataError(_said_of_invalid(held, shape, int(found["invalid"])))
+    return _Batch(held, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
+
+
+def _said_of_invalid(held: DataFrame, shape: Shape, count: int) -> str:
+    shown = held.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE).limit(_NAMED).collect()
+    named = "; ".join(
+        ", ".join(f"{name}={value}" for name, value in zip((*shape.keys, "sequence"), row, strict=True))
+        for row in shown
+    )
+    return (
+        f"{count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
+        f"{named}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
+    )
+
+
+def _applied(batch: _Batch, target: _Target, truncating: bool) -> Written:
+    found = _found(batch, target, truncating)
+    if not found.remembered:
+        return Written(target.table, None, batch.rows, unchanged=batch.rows)
+    counts = _counts(batch, found, target.shape)
+    target = replace(target, write=replace(target.write, commit=replace(
+        target.write.commit, note={**target.write.commit.note, **counts})))  # fmt: skip
+    event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total, meaning=target.meaning)  # fmt: skip
+    return _written(target.table, _commit(found, batch, target), counts)
+
+
+def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found:
+    """Works out, and holds, every event of the batch's keys and every row of the target that they change."""
+    shape, write = target.shape, target.write
+    seen = Observation()
+    history = _history(batch, target, truncating)
+    remember = F.count_if(_is_remembered(shape)).alias("remembered")
+    history = history.observe(seen, remember, F.count_if(col(made.CLOSES)).alias("closes")).localCheckpoint()
+    remembered = int(seen.get["remembered"])
+    if not remembered:
+        return _Found(history, history, 0, {})
+    rows = diff.target_rows(history, shape)
+    if target.before is None:
+        changes = diff.all_inserted(rows)
+    else:
+        present = lake.read(write.spark, target.before.path, version=target.before.version)
+        if not batch.truncates:
+            present = _of_keys(present, batch, shape)
+        changes = diff.difference(rows, present, shape)
+    kinds = Observation()
+    changes = changes.observe(kinds, *diff.counters()).localCheckpoint()
+    return _Found(history, changes, remembered, {**kinds.get, "closes": int(seen.get["closes"])})
+
+
+def _history(batch: _Batch, target: _Target, truncating: bool) -> DataFrame:
+    """Every event of the batch's keys, known or new, with what it makes of its key's history; lazy."""
+    found, known = batch.events.withColumn(NEW, F.lit(True)), event_log.read(target.write, target.log)
+    if known is not None:
+        known = widened(known, found.schema, allowed=True, table=target.table).withColumn(NEW, F.lit(False))
+        touched = known if batch.truncates else _of_keys(known, batch, target.shape, truncating)
+        found = touched.unionByName(found, allowMissingColumns=True)
+    if truncating:
+        found = after_truncate(found)
+    return made.with_versions(winners(found, target.shape), target.shape)
+
+
+def _of_keys(rows: DataFrame, batch: _Batch, shape: Shape, truncating: bool = False) -> DataFrame:
+    """The rows of the batch's keys, and the truncates where there may be some; other files are not read."""
+    condition = within(batch.ranges)
+    ranged = rows.where(condition) if condition else rows
+    keys = batch.events.select(*map(col, shape.keys))
+    few = F.broadcast(keys) if batch.rows <= _FEW else keys
+    found = ranged.join(few, on=list(shape.keys), how="left_semi")
+    return found.unionByName(rows.where(col(OPERATION) == TRUNCATE)) if truncating else found
+
+
+def _is_remembered(shape: Shape) -> Column:
+    """A new event that can still decide something: where only a key's newest counts, older ones never will."""
+    return col(NEW) if shape.remembers_all else col(NEW) & col(made.END).isNull()
+
+
+def _remembered(history: DataFrame, target: _Target) -> DataFrame:
+    """The events as they came, for the log."""
+    shape = target.shape
+    kept = [made.as_given(history, name) for name in shape.kept if name in history.columns]
+    run = F.lit(target.write.commit.note.get("run_id")).cast("string").alias(event_log.RUN)
+    return history.where(_is_remembered(shape)).select(*map(col, shape.keys), *kept, SEQUENCE, OPERATION, run)
+
+
+def _counts(batch: _Batch, found: _Found, shape: Shape) -> dict[str, int]:
+    """The batch's rows by what each caused: the row it made, changed or took away is counted once, others are unchanged."""
+    inserted, updated = found.kinds["inserted_by_new"], found.kinds["updated_by_new"]
+    gone = found.kinds["closes"] if shape.versioned else found.kinds[diff.DELETED]
+    deleted = min(gone, batch.rows - inserted - updated)
+    return {"rows": batch.rows, "inserted": inserted, "updated": updated, "deleted": deleted,
+            "unchanged": batch.rows - inserted - updated - deleted}  # fmt: skip
+
+
+def _commit(found: _Found, batch: _Batch, target: _Target) -> lake.CommitInfo | None:
+    """The one commit to the target; None where nothing changes and it is there already."""
+    write, before = target.write, target.before
+    rows = with_comments(found.changes.drop(diff.KIND, diff.BY_NEW), write)
+    if before is None:
+        return save_rows(rows, None, write, target.table, mode="append")
+    if not found.total:
+        return None
+    if write.settings.type_widening:
+        lake.allow_widening(write.spark, before)
+    if not found.kinds[diff.UPDATED] and not found.kinds[diff.DELETED]:
+        return save_rows(rows, before, write, target.table, mode="append")
+    ranged = "" if batch.truncates else within(batch.ranges, "target.")
+    values = diff.assignments(rows)
+    lake.merge(
+        found.changes,
+        before.path,
+        write.commit,
+        condition=" AND ".join(part for part in (same_keys(target.shape.identity), ranged) if part),
+        matched=[(diff.is_kind(diff.DELETED), None), (diff.is_kind(diff.UPDATED), values)],
+        not_matched=(diff.is_kind(diff.INSERTED), values),
+        evolve=write.settings.evolve,
+    )
+    return require_commit(write, target.table)
+
+
+def _written(table: str, info: lake.CommitInfo | None, counts: Mapping[str, Any]) -> Written:
+    metrics = info.metrics if info is not None else {}
+    return Written(
+        table,
+        info.version if info is not None else None,
+        int(counts["rows"]),
+        int(counts["inserted"]),
+        int(counts["updated"]),
+        int(counts["deleted"]),
+        int(counts["unchanged"]),
+        target_inserted=metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0)),
+        target_updated=metrics.get("numTargetRowsUpdated", 0),
+        target_deleted=metrics.get("numTargetRowsDeleted", 0),
+    )

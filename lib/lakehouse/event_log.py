@@ -1,0 +1,87 @@
+"""What a change-data target is made from: every event that counted, in a table out of the readers' sight.
+
+Events are appended before the target is changed, and what the target then lacks is noted beside them: where a crash
+came between the two, the events are taken out again, and the batch is new to both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
+
+from lakehouse import lake
+from lakehouse.errors import SinkError
+from lakehouse.frames import HIDDEN_PREFIX
+from lakehouse.storage import delete_tree
+from lakehouse.targets import Settings, Write, table_properties
+
+RUN = f"{HIDDEN_PREFIX}run"
+"""The run that brought the event."""
+
+_CHANGES, _MEANING = "changes", "meaning"
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """The events of one target; `version` is None before the first."""
+
+    path: str
+    version: int | None = None
+    schema: StructType = StructType()  # noqa: RUF009 (an empty schema is never added to)
+
+
+def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapping[str, Any]) -> EventLog:
+    """The log as the target knows it: what a dead write had added is taken out.
+
+    Raises SinkError where the target was not made from a log, or its events were given another meaning.
+    """
+    path = write.layout.state(table)
+    if target is None:
+        delete_tree(path)
+        lake.forget(write.spark, path)
+        return EventLog(path)
+    found = lake.snapshot(write.spark, path)
+    if found is None:
+        raise SinkError(
+            f"{table} is there, but not the events that it was made from; run with --full-refresh to rebuild it from the source"
+        )
+    last = lake.latest_note(path, found.version, _CHANGES)
+    if last is not None and last.note[_MEANING] != meaning:
+        was = ", ".join(f"{key}: {value}" for key, value in last.note[_MEANING].items() if meaning.get(key) != value)
+        raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
+    if last is not None and last.note[_CHANGES] and target.batches.get(last.note["app"], -1) < last.note["batch"]:
+        found = _without_dead_write(write, found, last.version)
+    return EventLog(path, found.version, found.schema)
+
+
+def _without_dead_write(write: Write, log: lake.Snapshot, version: int) -> lake.Snapshot:
+    lake.restore(write.spark, log.path, version - 1)
+    found = lake.snapshot(write.spark, log.path)
+    if found is None:
+        raise SinkError(f"{log.path} is gone")
+    return found
+
+
+def read(write: Write, log: EventLog) -> DataFrame | None:
+    """All events; of one key and sequence there may be several, see `history.events.winners`."""
+    return None if log.version is None else lake.read(write.spark, log.path, version=log.version)
+
+
+def append(events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any]) -> None:
+    """Adds events; `changes` rows of the target will follow them in its own commit."""
+    settings = Settings(type_widening=write.settings.type_widening)
+    options = table_properties(settings, events.schema) if log.version is None else {"mergeSchema": "true"}
+    note = {
+        **write.commit.note,
+        "app": write.commit.app_id,
+        "batch": write.commit.batch,
+        _CHANGES: changes,
+        _MEANING: meaning,
+    }
+    # no identity: an event that is in twice counts once
+    commit = replace(write.commit, app_id="", note=note)
+    lake.save(events, log.path, commit, mode="append", options=options)

@@ -1,0 +1,81 @@
+"""Events out of a frame: a key, a sequence, an operation and the kept columns; and of those that tie, the one that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
+from pyspark.sql import functions as F
+
+from lakehouse.frames import HIDDEN_PREFIX, col, orderable
+from lakehouse.history.shape import Shape
+
+SEQUENCE = f"{HIDDEN_PREFIX}sequence"
+OPERATION = f"{HIDDEN_PREFIX}operation"
+NEW = f"{HIDDEN_PREFIX}new"
+"""The event is of this batch, and nothing that was known says the same."""
+
+_FLOOR = f"{HIDDEN_PREFIX}floor"
+UPSERT, DELETE, TRUNCATE = "upsert", "delete", "truncate"
+
+
+def events(df: DataFrame, shape: Shape, deletes: str | None = None, truncates: str | None = None) -> DataFrame:
+    """One event per row: what an upsert does not need is NULL (the payload of a delete, the key of a truncate)."""
+    operation = F.lit(UPSERT)
+    for condition, name in ((deletes, DELETE), (truncates, TRUNCATE)):
+        if condition is not None:
+            operation = F.when(F.coalesce(F.expr(condition), F.lit(False)), name).otherwise(operation)
+    flagged = df.select(*map(col, df.columns), operation.alias(OPERATION), sequence(shape).alias(SEQUENCE))
+    keys, kept = [col(name) for name in shape.keys], [col(name) for name in shape.kept if name in df.columns]
+    if truncates is not None:
+        keys = [F.when(col(OPERATION) != TRUNCATE, key) for key in keys]
+    if deletes is not None or truncates is not None:
+        kept = [F.when(col(OPERATION) == UPSERT, value) for value in kept]
+    named = zip((*keys, *kept), (*shape.keys, *(name for name in shape.kept if name in df.columns)), strict=True)
+    return flagged.select(*[value.alias(name) for value, name in named], col(SEQUENCE), col(OPERATION))
+
+
+def sequence(shape: Shape) -> Column:
+    """What orders the events of a key: the column, or a struct of several; NULL where one of them is NULL."""
+    if len(shape.sequence) == 1:
+        return col(shape.sequence[0])
+    columns = [col(name) for name in shape.sequence]
+    whole = columns[0].isNotNull()
+    for column in columns[1:]:
+        whole = whole & column.isNotNull()
+    return F.when(whole, F.struct(*[column.alias(name) for column, name in zip(columns, shape.sequence, strict=True)]))
+
+
+def invalid(shape: Shape) -> Column:
+    """True for an event without a sequence, or, unless it is a truncate, without a whole key."""
+    no_key = F.lit(False)
+    for name in shape.keys:
+        no_key = no_key | col(name).isNull()
+    return col(SEQUENCE).isNull() | (no_key & (col(OPERATION) != TRUNCATE))
+
+
+def after_truncate(rows: DataFrame) -> DataFrame:
+    """The truncates, and what is newer than the greatest of them."""
+    truncates = rows.where(col(OPERATION) == TRUNCATE).agg(F.max(SEQUENCE).alias(_FLOOR))
+    joined = rows.crossJoin(F.broadcast(truncates))
+    newer = col(_FLOOR).isNull() | (col(SEQUENCE) > col(_FLOOR))
+    return joined.where((col(OPERATION) == TRUNCATE) | newer).drop(_FLOOR)
+
+
+def by_key(shape: Shape) -> WindowSpec:
+    """The events of a key in their order."""
+    return Window.partitionBy(*map(col, shape.keys)).orderBy(col(SEQUENCE))
+
+
+def winners(rows: DataFrame, shape: Shape) -> DataFrame:
+    """One event per key and sequence: a delete before an upsert, the greater payload of two; of equal ones the known one."""
+    is_delete = (col(OPERATION) == DELETE).cast("tinyint")
+    order = [is_delete, *_payload_order(rows, shape.kept), (~col(NEW)).cast("tinyint")]
+    ordered = Window.partitionBy(*map(col, shape.keys)).orderBy(col(SEQUENCE), *order)
+    following = f"{HIDDEN_PREFIX}following"
+    seen = rows.withColumn(following, F.lead(SEQUENCE).over(ordered))
+    return seen.where(~col(following).eqNullSafe(col(SEQUENCE))).drop(following)
+
+
+def _payload_order(rows: DataFrame, names: Sequence[str]) -> list[Column]:
+    return [orderable(name, rows.schema[name].dataType).asc_nulls_first() for name in sorted(names)]

@@ -1,0 +1,201 @@
+"""A full snapshot against the rows that a target has open: what is new, changed or missing, and what a MERGE does about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Literal
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
+
+from lakehouse.frames import HIDDEN_PREFIX, col, orderable
+from lakehouse.history.difference import (
+    BY_NEW,
+    DELETED,
+    INSERTED,
+    KIND,
+    UPDATED,
+    any_differs,
+    beside,
+    is_missing,
+    is_new,
+    theirs,
+)
+
+Strategy = Literal["full", "timestamp", "check"]
+HardDeletes = Literal["ignore", "invalidate", "new_record"]
+
+REVISED = "revised"
+"""The KIND of an open row whose untracked columns change in place."""
+
+MATCHED = f"{HIDDEN_PREFIX}matched"
+"""The start of the open row that a change ends; NULL for a row that begins, which matches nothing."""
+
+IS_DELETED = "__IS_DELETED"
+
+_NEWEST, _LEAST, _MOST = f"{HIDDEN_PREFIX}newest", f"{HIDDEN_PREFIX}least", f"{HIDDEN_PREFIX}most"
+_STATE, _SPARED = f"{HIDDEN_PREFIX}state", f"{HIDDEN_PREFIX}spared"
+_BOUND, _OPEN_SINCE = f"{HIDDEN_PREFIX}bound", f"{HIDDEN_PREFIX}open_since"
+
+
+@dataclass(frozen=True)
+class SnapshotShape:
+    """What each column of a snapshot's target is for.
+
+    `compared` decide whether a row is another one, and of these `tracked` whether that opens a version.
+    """
+
+    keys: tuple[str, ...]
+    kept: tuple[str, ...]
+    compared: tuple[str, ...]
+    tracked: tuple[str, ...]
+    versioned: bool
+    strategy: Strategy
+    hard_deletes: HardDeletes
+    updated_at: str | None
+    start: str
+    end: str
+    current: str | None
+
+    @property
+    def since(self) -> str | None:
+        """The column that says since when a row holds; None where the snapshot's version says so."""
+        return self.updated_at if self.strategy != "full" else None
+
+    @property
+    def marks_deleted(self) -> bool:
+        """True where a key that went missing has a row that says so."""
+        return self.hard_deletes == "new_record"
+
+
+def one_per_key(rows: DataFrame, shape: SnapshotShape) -> DataFrame:
+    """A row per key out of equal ones; see `clashes` for those that are not."""
+    order = F.struct(F.lit(0), *[orderable(name, rows.schema[name].dataType) for name in shape.kept])
+    return rows.groupBy(*[col(name) for name in shape.keys]).agg(
+        F.max_by(F.struct(*map(col, (*shape.keys, *shape.kept))), order).alias(_NEWEST),
+        F.min(order).alias(_LEAST),
+        F.max(order).alias(_MOST),
+    )
+
+
+def clashes() -> Column:
+    """True for a key that has different rows."""
+    return ~col(_LEAST).eqNullSafe(col(_MOST))
+
+
+def rows_of(grouped: DataFrame) -> DataFrame:
+    """The rows of `one_per_key`."""
+    return grouped.select(f"{_NEWEST}.*")
+
+
+def compared(
+    rows: DataFrame, present: DataFrame, spared: DataFrame | None, shape: SnapshotShape, version: Column, kind: DataType
+) -> DataFrame:
+    """The keys that changed, ours and theirs side by side; for `changes`.
+
+    `rows` has one row per key, `present` the open rows; the keys of `spared` are not missing; `version` is the
+    snapshot's, `kind` the type of the target's bounds.
+    """
+    joined = beside(rows, present, shape.keys)
+    if spared is not None:
+        marked = spared.distinct().withColumn(_SPARED, F.lit(True))
+        joined = joined.join(marked, on=list(shape.keys), how="left").where(~is_missing() | col(_SPARED).isNull())
+    since = version if shape.since is None else F.when(is_missing(), version).otherwise(col(shape.since))
+    found = joined.withColumns({_STATE: _state(joined, rows, shape), _BOUND: since.cast(kind)})
+    return found.withColumn(_OPEN_SINCE, theirs(joined, shape.start).cast(kind)).where(col(_STATE).isNotNull())
+
+
+def changes(found: DataFrame, rows: DataFrame, shape: SnapshotShape) -> DataFrame:
+    """The difference as rows of the target, with KIND, BY_NEW and MATCHED."""
+    kept = [name for name in shape.kept if name in rows.columns]
+    if not shape.versioned:
+        beside_ = [col(_STATE).alias(KIND), (col(_STATE) != DELETED).alias(BY_NEW)]
+        return found.select(*map(col, shape.keys), *map(col, kept), *beside_)
+    return _ended(found, kept, shape).unionByName(_begun(found, kept, shape)).unionByName(_revised(found, kept, shape))
+
+
+def _state(joined: DataFrame, rows: DataFrame, shape: SnapshotShape) -> Column:
+    """INSERTED, UPDATED, REVISED, DELETED, or NULL where nothing changed."""
+    was_deleted = F.coalesce(theirs(joined, IS_DELETED).cast("boolean"), F.lit(False))
+    missing = F.lit(None) if shape.hard_deletes == "ignore" else F.when(~was_deleted, DELETED)
+    changed = _is_changed(joined, rows, shape) | was_deleted
+    found = F.when(is_new(), INSERTED).when(is_missing(), missing)
+    if shape.strategy == "full" and shape.versioned and shape.tracked != shape.compared:
+        opens = any_differs(joined, rows, shape.tracked) | was_deleted
+        return found.when(opens, UPDATED).when(changed, REVISED)
+    return found.when(changed, UPDATED)
+
+
+def _is_changed(joined: DataFrame, rows: DataFrame, shape: SnapshotShape) -> Column:
+    differs = any_differs(joined, rows, shape.compared)
+    if shape.since is None:
+        return differs
+    before = theirs(joined, shape.start if shape.versioned else shape.since)
+    newer = F.coalesce(before < col(shape.since), F.lit(False))
+    if shape.strategy == "timestamp":
+        return newer
+    return differs & newer if shape.versioned else differs
+
+
+def _ended(found: DataFrame, kept: list[str], shape: SnapshotShape) -> DataFrame:
+    """The open rows that end."""
+    nothing = [F.lit(None).cast(found.schema[name].dataType).alias(name) for name in kept]
+    rows = found.where(col(_STATE).isin(UPDATED, DELETED))
+    return rows.select(
+        *map(col, shape.keys), *nothing, col(_OPEN_SINCE).alias(shape.start), col(_BOUND).alias(shape.end),
+        *_flags(shape, current=False, deleted=F.lit(None).cast("boolean")),
+        F.lit(UPDATED).alias(KIND), F.lit(False).alias(BY_NEW), col(_OPEN_SINCE).alias(MATCHED),
+    )  # fmt: skip
+
+
+def _begun(found: DataFrame, kept: list[str], shape: SnapshotShape) -> DataFrame:
+    """The rows that begin; of a key that went missing with the values that it had."""
+    gone = col(_STATE) == DELETED
+    begins = (INSERTED, UPDATED, DELETED) if shape.marks_deleted else (INSERTED, UPDATED)
+    rows = found.where(col(_STATE).isin(*begins))
+    values = [F.when(gone, theirs(found, name)).otherwise(col(name)).alias(name) for name in kept]
+    nothing = F.lit(None).cast(found.schema[_BOUND].dataType)
+    return rows.select(
+        *map(col, shape.keys), *values, col(_BOUND).alias(shape.start), nothing.alias(shape.end),
+        *_flags(shape, current=True, deleted=gone),
+        F.lit(INSERTED).alias(KIND), (~gone).alias(BY_NEW), nothing.alias(MATCHED),
+    )  # fmt: skip
+
+
+def _revised(found: DataFrame, kept: list[str], shape: SnapshotShape) -> DataFrame:
+    """The open rows that get other values and stay open."""
+    nothing = F.lit(None).cast(found.schema[_BOUND].dataType)
+    return found.where(col(_STATE) == REVISED).select(
+        *map(col, shape.keys), *map(col, kept), col(_OPEN_SINCE).alias(shape.start), nothing.alias(shape.end),
+        *_flags(shape, current=True, deleted=F.lit(False)),
+        F.lit(REVISED).alias(KIND), F.lit(True).alias(BY_NEW), col(_OPEN_SINCE).alias(MATCHED),
+    )  # fmt: skip
+
+
+def counters() -> list[Column]:
+    """The changed keys by what became of them."""
+    return [F.count_if(col(_STATE) == state).alias(state) for state in (INSERTED, UPDATED, REVISED, DELETED)]
+
+
+def _flags(shape: SnapshotShape, *, current: bool, deleted: Column) -> list[Column]:
+    found = [F.lit(current).alias(shape.current)] if shape.current else []
+    return [*found, *([deleted.alias(IS_DELETED)] if shape.marks_deleted else [])]
+
+
+def ending(shape: SnapshotShape) -> list[str]:
+    """The columns that change where a row ends."""
+    return [shape.end, *([shape.current] if shape.current else [])]
+
+
+def own_columns(shape: SnapshotShape) -> list[str]:
+    """The columns that the sink adds."""
+    return [*([shape.start] if shape.versioned else []), *(ending(shape) if shape.versioned else []),
+            *([IS_DELETED] if shape.marks_deleted else [])]  # fmt: skip
+
+
+def is_invalid(shape: SnapshotShape) -> Column:
+    """True for a row without a whole key, or without the column that says since when it holds."""
+    needed = [*shape.keys, *([shape.since] if shape.since else [])]
+    return reduce(Column.__or__, [col(name).isNull() for name in needed])

@@ -1,0 +1,42 @@
+"""The sink `scd1`."""
+
+from typing import Literal
+
+from pyspark.sql import DataFrame
+
+from lakehouse.change_data import apply
+from lakehouse.history.shape import Options, Selection
+from lakehouse.registry import Columns, Name, Sql, sink
+from lakehouse.targets import Write, Written
+
+
+@sink(set_semantics=True)
+def scd1(
+    df: DataFrame,
+    write: Write,
+    *,
+    table: Name,
+    keys: Columns,
+    sequence_by: Columns,
+    apply_as_deletes: Sql | None = None,
+    apply_as_truncates: Sql | None = None,
+    column_list: Columns | None = None,
+    except_column_list: Columns | None = None,
+    ignore_null_updates: bool = False,
+    ignore_null_updates_column_list: Columns | None = None,
+    ignore_null_updates_except_column_list: Columns | None = None,
+    on_invalid: Literal["error", "quarantine"] = "error",
+) -> Written:
+    """The newest state of each key by `sequence_by`, whatever the order in which its changes arrive; a delete is remembered.
+
+    `apply_as_truncates` removes every key up to its sequence. With `ignore_null_updates` a NULL changes nothing.
+    """
+    options = Options(
+        keys,
+        sequence_by,
+        Selection("", column_list, except_column_list),
+        Selection("ignore_null_updates_", ignore_null_updates_column_list, ignore_null_updates_except_column_list),
+        Selection("track_history_"),
+        ignore_all_nulls=ignore_null_updates,
+    )
+    return apply(df, write, table, options, deletes=apply_as_deletes, truncates=apply_as_truncates)

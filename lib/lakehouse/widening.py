@@ -1,0 +1,110 @@
+"""One type for columns that have two: wider along the chains that lose nothing, refused otherwise."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import (
+    ArrayType,
+    ByteType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    MapType,
+    ShortType,
+    StructField,
+    StructType,
+)
+
+from lakehouse.errors import SinkError
+from lakehouse.frames import col
+
+_MAX_PRECISION = 38
+_CHAINS: tuple[tuple[type[DataType], ...], ...] = (
+    (ByteType, ShortType, IntegerType, LongType),
+    (FloatType, DoubleType),
+)
+
+
+def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str) -> DataFrame:
+    """The rows with each column that is known in another type in the wider of both.
+
+    Raises SinkError naming each column whose type changed where that is not `allowed`, or no type holds both.
+    """
+    there = {field.name.lower(): field.dataType for field in known}
+    chosen: dict[str, DataType] = {}
+    problems = []
+    for field in rows.schema:
+        before = there.get(field.name.lower())
+        if before is None or not _changes(before, field.dataType):
+            continue
+        common = wider(before, field.dataType)
+        if common is None or not allowed:
+            said = (
+                f"column '{field.name}' is {before.simpleString()} in {table} and now {field.dataType.simpleString()}"
+            )
+            hint = "cast it" if common is None else "cast it, or set type_widening: true on the sink"
+            problems.append(f"{said}; {hint}")
+        else:
+            chosen[field.name] = common
+    if problems:
+        raise SinkError("; ".join(problems))
+    return rows.select(
+        *[col(name).cast(chosen[name]).alias(name) if name in chosen else col(name) for name in rows.columns]
+    )
+
+
+def wider(one: DataType, other: DataType) -> DataType | None:
+    """The type that holds the values of both exactly, or None: integers, float to double, decimals, and in nested types."""
+    if one == other:
+        return one
+    for chain in _CHAINS:
+        if type(one) in chain and type(other) in chain:
+            return max(one, other, key=lambda kind: chain.index(type(kind)))
+    if isinstance(one, DecimalType) and isinstance(other, DecimalType):
+        scale = max(one.scale, other.scale)
+        whole = max(one.precision - one.scale, other.precision - other.scale)
+        return DecimalType(whole + scale, scale) if whole + scale <= _MAX_PRECISION else None
+    return _wider_nested(one, other)
+
+
+def _wider_nested(one: DataType, other: DataType) -> DataType | None:
+    if isinstance(one, StructType) and isinstance(other, StructType):
+        return _wider_struct(one, other)
+    if isinstance(one, ArrayType) and isinstance(other, ArrayType):
+        element = wider(one.elementType, other.elementType)
+        return None if element is None else ArrayType(element)
+    if isinstance(one, MapType) and isinstance(other, MapType):
+        key, value = wider(one.keyType, other.keyType), wider(one.valueType, other.valueType)
+        return None if key is None or value is None else MapType(key, value)
+    return None
+
+
+def _wider_struct(one: StructType, other: StructType) -> StructType | None:
+    """Fields by name; one that only one side has stays."""
+    theirs = {field.name.lower(): field.dataType for field in other}
+    fields = []
+    for field in one:
+        kind = wider(field.dataType, theirs.pop(field.name.lower(), field.dataType))
+        if kind is None:
+            return None
+        fields.append(StructField(field.name, kind))
+    return StructType(
+        fields + [StructField(field.name, field.dataType) for field in other if field.name.lower() in theirs]
+    )
+
+
+def _changes(before: DataType, after: DataType) -> bool:
+    """True where a value changed its type; a struct's new or missing field does not count."""
+    if isinstance(before, StructType) and isinstance(after, StructType):
+        theirs = {field.name.lower(): field.dataType for field in after}
+        return any(
+            _changes(field.dataType, theirs[field.name.lower()]) for field in before if field.name.lower() in theirs
+        )
+    if isinstance(before, ArrayType) and isinstance(after, ArrayType):
+        return _changes(before.elementType, after.elementType)
+    if isinstance(before, MapType) and isinstance(after, MapType):
+        return _changes(before.keyType, after.keyType) or _changes(before.valueType, after.valueType)
+    return before != after
