@@ -1,6 +1,6 @@
 # The lake of `make demo` is lake/, or where LAKE says: the environment reaches the jobs as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean environment
+.PHONY: help setup demo test fuzz lint bench clean environment
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
@@ -16,6 +16,9 @@ demo: environment ## the next day of the example shop, from landing files to gol
 test: environment ## the whole suite, on real Spark, Delta and MinIO, with the coverage gate
 	@conf/spark/minio.sh >/dev/null
 	@$(BIN)/python -m pytest --cov
+
+fuzz: environment ## 10,000 random change streams against the reference; FUZZ_SEED draws others
+	@FUZZ_STREAMS=$${FUZZ_STREAMS:-10000} $(BIN)/python -m pytest tests/test_change_data_fuzz.py
 
 lint: environment ## ruff and mypy
 	@$(BIN)/ruff check
