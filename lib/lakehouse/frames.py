@@ -107,7 +107,7 @@ def orderable(name: str, kind: DataType) -> Column:
 
 def _orderable(value: Column, kind: DataType) -> Column:
     if isinstance(kind, MapType):
-        return F.array_sort(F.map_entries(value))
+        return F.sort_array(F.map_entries(value))  # array_sort compares by a lambda: plans of seconds
     if isinstance(kind, ArrayType) and _has_map(kind.elementType):
         return F.transform(value, lambda item: _orderable(item, kind.elementType))
     if isinstance(kind, StructType) and _has_map(kind):

@@ -36,7 +36,8 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     counts = counted or _counted_by(written, one) or counts_of_everything(batch, raw)
     broken = save_evidence(batch, raw, counts, "quarantine")
     ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))
-    return Outcome(counts | _totals(written), tuple(written), broken, tuple(dict.fromkeys(ignored)))
+    notes = tuple(note for item in written for note in item.notes)
+    return Outcome(counts | _totals(written), tuple(written), broken, tuple(dict.fromkeys(ignored)), notes)
 
 
 def check(batch: Batch, raw: DataFrame) -> None:
@@ -53,7 +54,7 @@ def _is_held(plan: Plan) -> bool:
 def _counted_before(batch: Batch, raw: DataFrame, one: Pass) -> dict[str, int] | None:
     """The counts where they are known before the first write, or must be; None where the write takes them."""
     if _is_held(batch.plan):
-        return one.counts()
+        return one.counts() or counts_of_everything(batch, raw)
     return counts_without_write(batch, raw) if is_gated(batch.plan) else None
 
 
@@ -80,7 +81,7 @@ def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counte
         path = sink.step.option("path")
         place = resolved(str(path), plan.job.root) if path else None
         keys = partial(broken_keys, batch, raw)
-        write = Write(batch.spark, plan.layout, commit, _settings(plan, sink), batch.now, place, quarantined=keys)
+        write = Write(batch.spark, plan.layout, commit, _settings(plan, sink), batch.now, batch.files, place, keys)
         written: Written = sink.step.call(rows, write, now=batch.now)
         return written
 

@@ -9,17 +9,22 @@ from functools import cached_property
 from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse import lake
 from lakehouse.batches.job_columns import shape_of
+from lakehouse.batches.routes import fits
 from lakehouse.batches.step_errors import explained, problem_of
 from lakehouse.conform import Shape, conform
 from lakehouse.errors import ConfigError, Problem
-from lakehouse.frames import EXTRA, FATE, REASONS, col
-from lakehouse.planning.plan import Plan, RuleStep, Step
+from lakehouse.frames import EXTRA, FATE, HIDDEN_PREFIX, REASONS, col
+from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
 from lakehouse.quality import WARNED, Check, with_fate
+from lakehouse.registry import call_options
 from lakehouse.targets import Written
+
+_DELETES = f"{HIDDEN_PREFIX}deletes_or_truncates"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Batch:
     versions: Mapping[str, int]
     origin: str
     input: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     @cached_property
     def tables(self) -> dict[str, DataFrame]:
@@ -70,6 +76,7 @@ class Outcome:
     written: tuple[Written, ...] = ()
     quarantined: Written | None = None
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def checked(batch: Batch, raw: DataFrame) -> DataFrame:
@@ -77,6 +84,8 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
     checks = batch.checks
     with explained(batch.plan):
         frame = conform(raw, batch.shape)
+    if deleting(batch.plan):
+        frame = frame.withColumn(_DELETES, _deletes(batch.plan, frame))
     try:
         return with_fate(frame, [check for _, check in checks])
     except (AnalysisException, ParseException):
@@ -88,7 +97,7 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
 
 def sound(checked_rows: DataFrame) -> DataFrame:
     """The rows that no rule took out: what the transforms get."""
-    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS)
+    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, _DELETES)
 
 
 def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, DataFrame], DataFrame]) -> DataFrame:
@@ -100,7 +109,52 @@ def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, DataFr
                 raise ValueError("it must return a DataFrame")
             if EXTRA in rows.columns:
                 rows = on_extras(step, rows).where(col(EXTRA).isNull()).drop(EXTRA)
+    for sink in guarded(batch.plan):
+        with explained(batch.plan, sink.step):
+            reason = sink.step.entry.traits["guard"](rows, **call_options(sink.step.entry, sink.step.options))
+            flagged = rows.withColumn(EXTRA, F.when(fits(batch.plan, sink), reason))
+        rows = on_extras(sink.step, flagged).where(col(EXTRA).isNull()).drop(EXTRA)
     return rows
+
+
+def takes_out(plan: Plan) -> bool:
+    """True where rows can be taken out after the rules."""
+    return bool(guarded(plan)) or any(step.entry.traits.get("takes_out") for step in plan.transforms)
+
+
+def guarded(plan: Plan) -> list[SinkStep]:
+    """The sinks that quarantine what they cannot take."""
+    return [sink for sink in plan.sinks if sink.step.option("on_invalid") == "quarantine"]
+
+
+def deleting(plan: Plan) -> list[str]:
+    """The conditions under which a row deletes or truncates."""
+    found = [sink.step.option(option) for sink in plan.sinks for option in ("apply_as_deletes", "apply_as_truncates")]
+    return [str(condition) for condition in found if condition]
+
+
+def _deletes(plan: Plan, frame: DataFrame) -> Column:
+    """True for a row that deletes: its payload counts for nothing. False where a condition needs the transforms first."""
+    found = F.coalesce(
+        F.expr(" OR ".join(f"coalesce({condition}, false)" for condition in deleting(plan))), F.lit(False)
+    )
+    try:
+        frame.select(found)
+    except (AnalysisException, ParseException):
+        return F.lit(False)
+    return found
+
+
+def _decides(plan: Plan, column: str | None) -> bool:
+    """True for a column that is a key or orders the events, under the name that it has before the transforms."""
+    names = {
+        name for sink in plan.sinks for option in ("keys", "sequence_by") for name in sink.step.option(option) or []
+    }
+    for step in reversed(plan.transforms):
+        if step.name == "rename":
+            before = {new: old for old, new in (step.option("columns") or {}).items()}
+            names = {before.get(name, name) for name in names}
+    return column in names
 
 
 def quarantines_extras(step: Step) -> bool:
@@ -116,8 +170,11 @@ def _check(batch: Batch, rule: RuleStep) -> Check:
     settings = type(rule.settings).model_validate(
         rule.settings.model_dump(exclude_unset=True), context={"now": batch.now}
     )
-    total = bool(rule.step.entry.traits.get("total"))
-    return Check(rule.name, rule.step.option("column"), said, settings.on_fail, holds, settings.where, total=total)
+    total, column = bool(rule.step.entry.traits.get("total")), rule.step.option("column")
+    where = settings.where
+    if deleting(batch.plan) and not _decides(batch.plan, column):
+        where = f"NOT {_DELETES}" if where is None else f"NOT {_DELETES} AND ({where})"
+    return Check(rule.name, column, said, settings.on_fail, holds, where, total=total)
 
 
 def _problems(plan: Plan, step: Step, check: Check, frame: DataFrame) -> list[Problem]:

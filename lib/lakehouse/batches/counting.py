@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, transformed
+from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, takes_out, transformed
 from lakehouse.batches.job_columns import without_bronze_columns
 from lakehouse.batches.routes import fits_none
 from lakehouse.frames import EXTRA, col
@@ -61,7 +61,7 @@ def one_pass(batch: Batch, raw: DataFrame) -> Pass:
 
 def counts_without_write(batch: Batch, raw: DataFrame) -> dict[str, int]:
     """The counts without a write: of the rules alone where no transform quarantines rows."""
-    if any(step.entry.traits.get("takes_out") for step in batch.plan.transforms):
+    if takes_out(batch.plan):
         return counts_of_everything(batch, raw)
     found = checked(batch, raw).agg(*counters(_dispositions(batch.plan))).first()
     return _balanced(found.asDict() if found else {})

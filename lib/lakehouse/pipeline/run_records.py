@@ -60,7 +60,7 @@ def with_outcome(record: RunRecord, outcome: Outcome, inputs: tuple[Input, ...])
         outputs[written.target] = _with_write(outputs.get(written.target, Output(written.target)), written)
     ignored = tuple(dict.fromkeys((*record.ignored_columns, *outcome.ignored)))
     return replace(record, **counts, outputs=tuple(outputs.values()), inputs=_summed(record.inputs, inputs),
-                   batches=record.batches + 1, ignored_columns=ignored)  # fmt: skip
+                   batches=record.batches + 1, ignored_columns=ignored, notes=(*record.notes, *outcome.notes))  # fmt: skip
 
 
 def batch_inputs(batch: Batch, pin: Mapping[str, Any]) -> tuple[Input, ...]:

@@ -45,7 +45,7 @@ def batch_of(run: Run, intent: Intent) -> Batch:
     origin = str(source.option("table") or source.option("path") or source.name)
     return Batch(
         run.plan, run.spark, intent.run_id, intent.started, run.progress.id, intent.batch, intent.versions, origin,
-        _summary(intent.pin),
+        _summary(intent.pin), tuple(path for path, _, _ in intent.pin.get("files", ())),
     )  # fmt: skip
 
 

@@ -4,13 +4,13 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.change_data import apply
+from lakehouse.change_data.apply import apply, why_invalid
 from lakehouse.history.shape import Options, Selection
 from lakehouse.registry import Columns, Name, Sql, sink
 from lakehouse.targets import Write, Written
 
 
-@sink(set_semantics=True)
+@sink(set_semantics=True, guard=why_invalid)
 def scd1(
     df: DataFrame,
     write: Write,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.full_snapshots import SnapshotOptions, apply
+from lakehouse.change_data.full_snapshots import SnapshotOptions, apply
 from lakehouse.history.shape import Selection
 from lakehouse.registry import Columns, Name, sink
 from lakehouse.targets import Write, Written

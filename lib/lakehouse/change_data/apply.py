@@ -5,17 +5,21 @@ A batch reads the events of its own keys alone, in the files that can hold them;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse import event_log, lake
+from lakehouse import lake
+from lakehouse.change_data import event_log
+from lakehouse.change_data.event_log import EventLog
+from lakehouse.change_data.holding import held
+from lakehouse.change_data.widening import widened
 from lakehouse.errors import DataError
-from lakehouse.event_log import EventLog
-from lakehouse.frames import HIDDEN_PREFIX, col, visible
+from lakehouse.frames import HIDDEN_PREFIX, col, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import NEW, OPERATION, SEQUENCE, TRUNCATE, after_truncate, events, invalid, winners
@@ -23,7 +27,6 @@ from lakehouse.history.shape import Options, Shape, shaped
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import same_keys
-from lakehouse.widening import widened
 
 _NAMED = 5  # offending keys named in an error
 _FEW = 1_000_000  # rows whose keys are sent to every task
@@ -81,7 +84,7 @@ def apply(
     known = [name for name in log.schema.names if not name.startswith(HIDDEN_PREFIX)]
     target = _Target(write, table, before, log, shaped(options, visible(df), known), options.meaning())
     given, ignored = _given(df, target, deletes, truncates)
-    batch = _held(given, target.shape)
+    batch = _materialised(given, target.shape)
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored)
     return replace(_applied(batch, target, truncates is not None), ignored=ignored)
@@ -99,7 +102,7 @@ def _given(
     return widened(typed, target.log.schema, allowed=allowed, table=target.table), tuple(ignored)
 
 
-def _held(given: DataFrame, shape: Shape) -> _Batch:
+def _materialised(given: DataFrame, shape: Shape) -> _Batch:
     """Reads the batch once; raises DataError for events that have no place, naming up to five."""
     kinds = [given.schema[name].dataType for name in shape.keys]
     counted = [
@@ -107,16 +110,26 @@ def _held(given: DataFrame, shape: Shape) -> _Batch:
         F.count_if(invalid(shape)).alias("invalid"),
         F.count_if(col(OPERATION) == TRUNCATE).alias("truncates"),
     ]
-    observed = Observation()
-    held = given.observe(observed, *counted, *metrics([col(name) for name in shape.keys], kinds)).localCheckpoint()
-    found = observed.get
+    rows, found = held(given, *counted, *metrics([col(name) for name in shape.keys], kinds))
     if found["invalid"]:
-        raise DataError(_said_of_invalid(held, shape, int(found["invalid"])))
-    return _Batch(held, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
+        raise DataError(_said_of_invalid(rows, shape, int(found["invalid"])))
+    return _Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
 
 
-def _said_of_invalid(held: DataFrame, shape: Shape, count: int) -> str:
-    shown = held.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE).limit(_NAMED).collect()
+def why_invalid(df: DataFrame, *, keys: Sequence[str], sequence_by: Sequence[str], apply_as_truncates: str | None = None,
+                **_: object) -> Column:  # fmt: skip
+    """For `on_invalid: quarantine`: what is wrong with a row that is no event; NULL where nothing is."""
+    require_columns(df, [*keys, *sequence_by])
+    truncates = F.lit(False) if apply_as_truncates is None else F.coalesce(F.expr(apply_as_truncates), F.lit(False))
+    no_key = ~truncates & reduce(Column.__or__, [col(name).isNull() for name in keys])
+    no_sequence = reduce(Column.__or__, [col(name).isNull() for name in sequence_by])
+    return F.when(no_key, f"NULL in the key ({', '.join(keys)})").when(
+        no_sequence, f"NULL in the sequence ({', '.join(sequence_by)})"
+    )
+
+
+def _said_of_invalid(rows: DataFrame, shape: Shape, count: int) -> str:
+    shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE).limit(_NAMED).collect()
     named = "; ".join(
         ", ".join(f"{name}={value}" for name, value in zip((*shape.keys, "sequence"), row, strict=True))
         for row in shown
@@ -141,11 +154,9 @@ def _applied(batch: _Batch, target: _Target, truncating: bool) -> Written:
 def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found:
     """Works out, and holds, every event of the batch's keys and every row of the target that they change."""
     shape, write = target.shape, target.write
-    seen = Observation()
-    history = _history(batch, target, truncating)
-    remember = F.count_if(_is_remembered(shape)).alias("remembered")
-    history = history.observe(seen, remember, F.count_if(col(made.CLOSES)).alias("closes")).localCheckpoint()
-    remembered = int(seen.get["remembered"])
+    counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
+    history, seen = held(_history(batch, target, truncating), *counted)
+    remembered = int(seen["remembered"])
     if not remembered:
         return _Found(history, history, 0, {})
     rows = diff.target_rows(history, shape)
@@ -156,9 +167,8 @@ def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found:
         if not batch.truncates:
             present = _of_keys(present, batch, shape)
         changes = diff.difference(rows, present, shape)
-    kinds = Observation()
-    changes = changes.observe(kinds, *diff.counters()).localCheckpoint()
-    return _Found(history, changes, remembered, {**kinds.get, "closes": int(seen.get["closes"])})
+    changes, kinds = held(changes, *diff.counters())
+    return _Found(history, changes, remembered, {**kinds, "closes": int(seen["closes"])})
 
 
 def _history(batch: _Batch, target: _Target, truncating: bool) -> DataFrame:

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Literal
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from lakehouse import event_log, lake
+from lakehouse import lake
+from lakehouse.change_data import event_log
+from lakehouse.change_data.event_log import EventLog
+from lakehouse.change_data.holding import held
+from lakehouse.change_data.widening import widened
 from lakehouse.errors import DataError
-from lakehouse.event_log import EventLog
 from lakehouse.frames import FILE, HIDDEN_PREFIX, col, quoted, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import snapshots as taken
@@ -22,7 +25,6 @@ from lakehouse.history.shape import CURRENT, Selection, spelled
 from lakehouse.history.snapshots import HardDeletes, SnapshotShape, Strategy
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import same_keys
-from lakehouse.widening import widened
 
 _NAMED = 5
 _TEXT = f"{HIDDEN_PREFIX}version_text"
@@ -138,10 +140,10 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
     done = _earlier(before, target)
     if log is None and done.version is not None:
         return replace(done.written(table, ignored), repeated=True)
-    held = _held(given, target)
-    for snapshot in _snapshots(held, df, log, target):
+    rows = _materialised(given, target)
+    for snapshot in _snapshots(rows, log, target):
         if snapshot.accepted:
-            done.add(*_accept(snapshot, held, target))
+            done.add(*_accept(snapshot, rows, target))
         else:
             done.add({"rows": snapshot.rows, "inserted": 0, "updated": 0}, None)
             done.notes.append(
@@ -218,29 +220,28 @@ def _version_of_file(file: Column, options: SnapshotOptions) -> Column:
     return text.try_cast(options.version_type)
 
 
-def _held(given: DataFrame, target: _Target) -> DataFrame:
+def _materialised(given: DataFrame, target: _Target) -> DataFrame:
     """Reads the batch once; raises DataError for rows without a key or a version."""
     shape = target.shape
     bad = taken.is_invalid(shape) | col(SEQUENCE).isNull()
-    observed = Observation()
-    held = given.observe(observed, F.count_if(bad).alias("invalid")).localCheckpoint()
-    if not observed.get["invalid"]:
-        return held
-    names = [*shape.keys, *([shape.since] if shape.since else []), SEQUENCE, *([FILE] if FILE in held.columns else [])]
-    shown = held.where(bad).select(*map(col, names)).limit(_NAMED).collect()
+    rows, found = held(given, F.count_if(bad).alias("invalid"))
+    if not found["invalid"]:
+        return rows
+    names = [*shape.keys, *([shape.since] if shape.since else []), SEQUENCE, *([FILE] if FILE in rows.columns else [])]
+    shown = rows.where(bad).select(*map(col, names)).limit(_NAMED).collect()
     said = [name.removeprefix(HIDDEN_PREFIX).replace("sequence", "version") for name in names]
     named = "; ".join(", ".join(f"{name}={value}" for name, value in zip(said, row, strict=True)) for row in shown)
     raise DataError(
-        f"{observed.get['invalid']} rows of the snapshot have NULL in the key, the version or 'updated_at': {named}; nothing was applied"
+        f"{found['invalid']} rows of the snapshot have NULL in the key, the version or 'updated_at': {named}; nothing was applied"
     )
 
 
-def _snapshots(held: DataFrame, df: DataFrame, log: EventLog | None, target: _Target) -> list[_Snapshot]:
+def _snapshots(rows: DataFrame, log: EventLog | None, target: _Target) -> list[_Snapshot]:
     """The batch's snapshots in their order, those of files without a row too."""
     options, write = target.options, target.write
     if log is None:
-        return [_Snapshot(None, held.count())]
-    found = held.groupBy(SEQUENCE).agg(F.count(F.lit(1)).alias(_ROWS))
+        return [_Snapshot(None, rows.count())]
+    found = rows.groupBy(SEQUENCE).agg(F.count(F.lit(1)).alias(_ROWS))
     if options.version_pattern and write.files:
         files = write.spark.createDataFrame([(file,) for file in write.files], f"`{FILE}` string")
         empty = files.select(_version_of_file(col(FILE), options).alias(SEQUENCE), F.lit(0).cast("bigint").alias(_ROWS))
@@ -250,8 +251,8 @@ def _snapshots(held: DataFrame, df: DataFrame, log: EventLog | None, target: _Ta
     if known is not None:
         found = found.crossJoin(known.agg(F.max(SEQUENCE).alias(_LAST)))
         accepted = col(_LAST).isNull() | (col(SEQUENCE) > col(_LAST))
-    rows = found.select(col(SEQUENCE).cast("string").alias(_TEXT), _ROWS, accepted.alias("accepted"), SEQUENCE)
-    listed = [_Snapshot(*row) for row in rows.orderBy(SEQUENCE).drop(SEQUENCE).collect()]
+    versions = found.select(col(SEQUENCE).cast("string").alias(_TEXT), _ROWS, accepted.alias("accepted"), SEQUENCE)
+    listed = [_Snapshot(*row) for row in versions.orderBy(SEQUENCE).drop(SEQUENCE).collect()]
     if any(snapshot.version is None for snapshot in listed):
         raise DataError(
             f"version_pattern '{options.version_pattern}' finds no version in the path of a file; nothing was applied"
@@ -259,14 +260,14 @@ def _snapshots(held: DataFrame, df: DataFrame, log: EventLog | None, target: _Ta
     return listed
 
 
-def _accept(snapshot: _Snapshot, held: DataFrame, target: _Target) -> tuple[dict[str, int], lake.CommitInfo | None]:
+def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dict[str, int], lake.CommitInfo | None]:
     """One snapshot: compared with the open rows, remembered, committed."""
     options, shape, write = target.options, target.shape, target.write
     if options.min_rows is not None and snapshot.rows < options.min_rows:
         raise DataError(
             f"{target.table}: snapshot {snapshot.version or write.now} has {snapshot.rows} rows, min_rows asks for {options.min_rows}; nothing was applied"
         )
-    rows = held if snapshot.version is None else held.where(col(SEQUENCE).cast("string") == snapshot.version)
+    rows = given if snapshot.version is None else given.where(col(SEQUENCE).cast("string") == snapshot.version)
     rows = _one_per_key(rows.drop(FILE), target)
     before = lake.snapshot(write.spark, write.layout.table(target.table))
     found, states = _compared(rows, before, snapshot, target)
@@ -312,16 +313,14 @@ def _unused(write: Write, before: lake.Snapshot | None) -> Write:
 def _one_per_key(rows: DataFrame, target: _Target) -> DataFrame:
     """Equal rows of a key collapse; raises DataError for different ones, naming up to five keys."""
     shape = target.shape
-    observed = Observation()
-    grouped = taken.one_per_key(rows, shape).observe(observed, F.count_if(taken.clashes()).alias("clashes"))
-    held = grouped.localCheckpoint()
-    if observed.get["clashes"]:
-        keys = held.where(taken.clashes()).select(*map(col, shape.keys)).orderBy(*map(col, shape.keys)).limit(_NAMED)
+    grouped, found = held(taken.one_per_key(rows, shape), F.count_if(taken.clashes()).alias("clashes"))
+    if found["clashes"]:
+        keys = grouped.where(taken.clashes()).select(*map(col, shape.keys)).orderBy(*map(col, shape.keys)).limit(_NAMED)
         named = "; ".join(", ".join(f"{k}={v}" for k, v in zip(shape.keys, row, strict=True)) for row in keys.collect())
         raise DataError(
-            f"{target.table}: {observed.get['clashes']} keys have different rows in one snapshot ({named}); nothing was applied"
+            f"{target.table}: {found['clashes']} keys have different rows in one snapshot ({named}); nothing was applied"
         )
-    return taken.rows_of(held)
+    return taken.rows_of(grouped)
 
 
 def _compared(
@@ -338,20 +337,17 @@ def _compared(
     if spared is not None:
         spared = _readable(spared, target)
     version = F.lit(write.now) if snapshot.version is None else F.lit(snapshot.version).cast(target.version_kind)
-    observed = Observation()
-    found = taken.compared(rows, present, spared, shape, version, target.kind)
-    held = found.observe(observed, *taken.counters()).localCheckpoint()
-    return held, dict(observed.get)
+    return held(taken.compared(rows, present, spared, shape, version, target.kind), *taken.counters())
 
 
 def _readable(spared: DataFrame, target: _Target) -> DataFrame:
-    held = spared.distinct().localCheckpoint()
-    if not held.where(" OR ".join(f"{quoted(key)} IS NULL" for key in target.shape.keys)).isEmpty():
+    keys, _ = held(spared.distinct())
+    if not keys.where(" OR ".join(f"{quoted(key)} IS NULL" for key in target.shape.keys)).isEmpty():
         raise DataError(
             f"{target.table}: a broken row has no readable key ({', '.join(target.shape.keys)}): "
             "missing keys cannot be told, nothing was applied"
         )
-    return held
+    return keys
 
 
 def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
