@@ -52,13 +52,13 @@ class Case:
 
 
 CHANGES = [
-    Case("all_columns_kept", "scd2", DELETES),
+    Case("all_columns_kept", "scd2", DELETES, rare=True),
     Case("operation_and_sequence_dropped", "scd2", DROPPED, batches=4),
     Case("some_tracked", "scd2", {**DROPPED, "track_history_column_list": ["name", "address"]}),
-    Case("some_not_tracked", "scd2", {**DROPPED, "track_history_except_column_list": ["amount", "tags", "attrs", "big"]}),
+    Case("some_not_tracked", "scd2", {**DROPPED, "track_history_except_column_list": ["amount", "tags", "attrs", "big"]}, rare=True),
     Case("nulls_ignored", "scd2", {**DROPPED, "ignore_null_updates": True}, nulls=0.6, batches=4),
     Case("nulls_of_some_ignored", "scd2",
-         {**DROPPED, "ignore_null_updates_column_list": ["name", "address", "tags"]}, nulls=0.6),
+         {**DROPPED, "ignore_null_updates_column_list": ["name", "address", "tags"]}, nulls=0.6, rare=True),
     Case("nulls_of_all_but_some_ignored", "scd2",
          {**DROPPED, "ignore_null_updates_except_column_list": ["amount"], "track_history_column_list": ["address"]},
          nulls=0.6, rare=True),
@@ -77,7 +77,7 @@ CHANGES = [
     Case("all_columns_kept", "scd1", DELETES),
     Case("operation_and_sequence_dropped", "scd1", DROPPED, rare=True),
     Case("composite_sequence", "scd1", {**DROPPED, "sequence_by": ["at", "turn"]}, rare=True),
-    Case("nulls_ignored", "scd1", {**DROPPED, "ignore_null_updates": True}, nulls=0.6),
+    Case("nulls_ignored", "scd1", {**DROPPED, "ignore_null_updates": True}, nulls=0.6, rare=True),
     Case("truncates", "scd1", {**DELETES, "apply_as_truncates": "op = 'T'"}, truncates=3, batches=4),
     Case("truncates_nulls_ignored", "scd1",
          {**DROPPED, "apply_as_truncates": "op = 'T'", "ignore_null_updates": True}, truncates=3, nulls=0.6, rare=True),
@@ -89,7 +89,7 @@ TYPE_2 = {"stored_as": 2, "version_column": "version"}
 TIMED = {"stored_as": 2, "version_column": "loaded_at"}
 FILES = {"stored_as": 2, "version_pattern": "_(-?[0-9]+)[.]parquet$", "version_type": "bigint"}
 SNAPSHOTS = [
-    Case("type_1", "snapshot", {"stored_as": 1, "version_column": "version"}),
+    Case("type_1", "snapshot", {"stored_as": 1, "version_column": "version"}, rare=True),
     Case("type_2", "snapshot", TYPE_2),
     Case("version_of_the_file", "snapshot", FILES, by_file=True, arrives={"empty": True}),
     Case("version_of_the_file_type_1", "snapshot", {**FILES, "stored_as": 1}, by_file=True, arrives={"empty": True},

@@ -12,7 +12,7 @@ from lakehouse.batches.step_errors import explained
 from lakehouse.config.contract import Contract
 from lakehouse.conform import Shape
 from lakehouse.errors import ConfigError
-from lakehouse.frames import BRONZE_COLUMNS, KAFKA_COLUMNS
+from lakehouse.frames import BRONZE_COLUMNS, FILE, KAFKA_COLUMNS
 from lakehouse.planning.plan import Plan
 from lakehouse.sql_text import mentions
 
@@ -20,6 +20,8 @@ from lakehouse.sql_text import mentions
 def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
     """What conform makes of the job's rows."""
     named = {name for name in (*BRONZE_COLUMNS, *KAFKA_COLUMNS) if _is_named(plan, name)}
+    if any(sink.step.entry.traits.get("asks_for_file") for sink in plan.sinks):
+        named.add(FILE)
     bronze = plan.job.config.layer == "bronze"
     rescue = plan.source.option("rescued_data_column") or ("_rescued_data" if bronze else None)
     return Shape(contract_fields(plan), bronze, rescue, frozenset(named), run_id, now)

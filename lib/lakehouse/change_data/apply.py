@@ -19,7 +19,7 @@ from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.holding import held
 from lakehouse.change_data.widening import widened
 from lakehouse.errors import DataError
-from lakehouse.frames import HIDDEN_PREFIX, col, require_columns, visible
+from lakehouse.frames import FILE, HIDDEN_PREFIX, col, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import NEW, OPERATION, SEQUENCE, TRUNCATE, after_truncate, events, invalid, winners
@@ -97,7 +97,8 @@ def _given(
     found = events(df, target.shape, deletes, truncates)
     rows, ignored = aligned(found, target.before, target.write, target.table, types=False)
     kinds = {field.name: field.dataType for field in rows.schema}
-    typed = found.select(*[col(name).cast(kind).alias(name) for name, kind in kinds.items()], SEQUENCE, OPERATION)
+    hidden = [name for name in (SEQUENCE, OPERATION, FILE) if name in found.columns]
+    typed = found.select(*[col(name).cast(kind).alias(name) for name, kind in kinds.items()], *hidden)
     allowed = target.write.settings.type_widening
     return widened(typed, target.log.schema, allowed=allowed, table=target.table), tuple(ignored)
 
@@ -129,11 +130,10 @@ def why_invalid(df: DataFrame, *, keys: Sequence[str], sequence_by: Sequence[str
 
 
 def _said_of_invalid(rows: DataFrame, shape: Shape, count: int) -> str:
-    shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE).limit(_NAMED).collect()
-    named = "; ".join(
-        ", ".join(f"{name}={value}" for name, value in zip((*shape.keys, "sequence"), row, strict=True))
-        for row in shown
-    )
+    files = [FILE] if FILE in rows.columns else []
+    names = [*shape.keys, "sequence", *("file" for _ in files)]
+    shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(_NAMED).collect()
+    named = "; ".join(", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in shown)
     return (
         f"{count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
         f"{named}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
@@ -203,7 +203,8 @@ def _remembered(history: DataFrame, target: _Target) -> DataFrame:
     shape = target.shape
     kept = [made.as_given(history, name) for name in shape.kept if name in history.columns]
     run = F.lit(target.write.commit.note.get("run_id")).cast("string").alias(event_log.RUN)
-    return history.where(_is_remembered(shape)).select(*map(col, shape.keys), *kept, SEQUENCE, OPERATION, run)
+    beside = [FILE] if FILE in history.columns else []
+    return history.where(_is_remembered(shape)).select(*map(col, shape.keys), *kept, SEQUENCE, OPERATION, run, *beside)
 
 
 def _counts(batch: _Batch, found: _Found, shape: Shape) -> dict[str, int]:

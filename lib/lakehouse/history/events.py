@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from lakehouse.frames import HIDDEN_PREFIX, col, orderable
+from lakehouse.frames import FILE, HIDDEN_PREFIX, col, orderable
 from lakehouse.history.shape import Shape
 
 SEQUENCE = f"{HIDDEN_PREFIX}sequence"
@@ -25,6 +25,7 @@ def events(df: DataFrame, shape: Shape, deletes: str | None = None, truncates: s
     for condition, name in ((deletes, DELETE), (truncates, TRUNCATE)):
         if condition is not None:
             operation = F.when(F.coalesce(F.expr(condition), F.lit(False)), name).otherwise(operation)
+    beside = [col(FILE)] if FILE in df.columns else []
     flagged = df.select(*map(col, df.columns), operation.alias(OPERATION), sequence(shape).alias(SEQUENCE))
     keys, kept = [col(name) for name in shape.keys], [col(name) for name in shape.kept if name in df.columns]
     if truncates is not None:
@@ -32,7 +33,7 @@ def events(df: DataFrame, shape: Shape, deletes: str | None = None, truncates: s
     if deletes is not None or truncates is not None:
         kept = [F.when(col(OPERATION) == UPSERT, value) for value in kept]
     named = zip((*keys, *kept), (*shape.keys, *(name for name in shape.kept if name in df.columns)), strict=True)
-    return flagged.select(*[value.alias(name) for value, name in named], col(SEQUENCE), col(OPERATION))
+    return flagged.select(*[value.alias(name) for value, name in named], col(SEQUENCE), col(OPERATION), *beside)
 
 
 def sequence(shape: Shape) -> Column:

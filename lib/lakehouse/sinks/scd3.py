@@ -10,7 +10,7 @@ from lakehouse.registry import Columns, Name, Sql, sink
 from lakehouse.targets import Write, Written
 
 
-@sink(set_semantics=True, guard=why_invalid)
+@sink(set_semantics=True, guard=why_invalid, asks_for_file=True)
 def scd3(
     df: DataFrame,
     write: Write,

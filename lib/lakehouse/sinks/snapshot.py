@@ -10,7 +10,7 @@ from lakehouse.registry import Columns, Name, sink
 from lakehouse.targets import Write, Written
 
 
-@sink
+@sink(asks_for_file=True)
 def snapshot(
     df: DataFrame,
     write: Write,
