@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -162,7 +163,11 @@ def test_an_interrupted_job_ends_with_130_and_the_next_run_works(here, sign, cap
     with subprocess.Popen(
         [*LAKEHOUSE, "run", "first"], env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
-        time.sleep(4)
+        lease = here.lake / "_leases"
+        while not lease.exists():  # the program has not come to its own code before
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 5))
         assert process.poll() is None
         process.send_signal(sign)
         _, said = process.communicate(timeout=60)

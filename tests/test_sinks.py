@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -128,6 +129,25 @@ def test_files_are_written_by_batch(project, spark):
     run(project, "files: {path: out, format: json}", [[1, "a", 1]])
     run(project, "files: {path: out, format: json}", [[2, "b", 1]])
     assert sorted(row["id"] for row in spark.read.json(str(project.root / "out")).collect()) == [1, 2]
+
+
+def test_files_of_two_jobs_lie_side_by_side_and_a_lost_checkpoint_never_doubles_them(project, spark):
+    def ids():
+        return sorted(row["id"] for row in spark.read.json(str(project.root / "out")).collect())
+
+    sink = "files: {path: out, format: json}"
+    run(project, sink, [[1, "a", 1]])
+    project.job("other", job(sink, '[[7, "z", 1]]'))
+    project.run("other")
+    assert ids() == [1, 7]
+    shutil.rmtree(project.lake / "_checkpoints" / "t")
+    with pytest.raises(
+        SinkError, match=r"the checkpoint .*/t is gone, but .*/out was filled by this job.*--full-refresh"
+    ):
+        project.run("t")
+    assert ids() == [1, 7]
+    project.run("t", full_refresh=True)
+    assert ids() == [1, 7]
 
 
 def test_a_source_that_was_replaced_or_updated_stops_with_the_remedy(project):

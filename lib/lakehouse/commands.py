@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lakehouse import api, interrupts, reports, runs, session
+from lakehouse import api, reports, runs, session
 from lakehouse.config.project_files import conf_folder, find_job, job_files
 from lakehouse.errors import ConfigError, LakehouseError, Problem
 from lakehouse.lease import held
@@ -88,7 +88,6 @@ def _run_in_spark(
     progress.note("starting Spark")
     name = "lakehouse" if len(plans) > 1 else plans[0].name
     spark = session.get_spark(name, short=api.are_short(list(plans)))
-    interrupts.restore()
     progress.note("")
 
     def run_one(plan: Plan) -> runs.RunRecord:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import interrupts
 from lakehouse.errors import ConfigError, LakehouseError
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
             conf.setIfMissing(key, value)
         conf.setIfMissing("spark.app.name", app_name)
         conf.set("spark.ui.showConsoleProgress", "false")  # the jobs' own progress is shown instead
+        SparkContext.getOrCreate(conf)
+        interrupts.restore()
         spark = SparkSession.builder.config(conf=conf).getOrCreate()
     except Exception as error:
         raise LakehouseError(

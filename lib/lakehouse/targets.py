@@ -190,6 +190,17 @@ def earlier_write(before: Snapshot | None, write: Write) -> CommitInfo | None:
     return find_commit(before.path, before.version, write.commit, depth=before.version + 1)
 
 
+def batch_folder(commit: Commit) -> str:
+    """The folder of a batch's files: of its job, its checkpoint and its number, so that a repeat replaces it."""
+    job, checkpoint = commit.app_id.split("/")[0], commit.app_id.rsplit("/", 1)[-1]
+    return f"{batch_folders(job)}{checkpoint}-{commit.batch:012d}"
+
+
+def batch_folders(job: str) -> str:
+    """How the folders of all of a job's batches begin."""
+    return f"batch={job}-"
+
+
 def has_no_match(before: Snapshot, spark: SparkSession, condition: str) -> bool:
     """True where no file of the table can hold a row of the condition: then a MERGE is a plain append."""
     target = spark.read.format("delta").option("versionAsOf", before.version).load(before.path)

@@ -8,7 +8,9 @@ from lakehouse import lake
 from lakehouse.errors import SinkError
 from lakehouse.pipeline.run_state import Run
 from lakehouse.planning.plan import Plan, SinkStep
-from lakehouse.storage import delete_tree
+from lakehouse.storage import delete_tree, folders
+from lakehouse.tables import resolved
+from lakehouse.targets import batch_folders
 
 
 def forget(plan: Plan, spark: SparkSession) -> None:
@@ -17,6 +19,9 @@ def forget(plan: Plan, spark: SparkSession) -> None:
     for path in (*tables, *map(plan.layout.state, plan.outputs)):
         delete_tree(path)
         lake.forget(spark, path)
+    for place, names in _batch_folders(plan).items():
+        for name in names:
+            delete_tree(f"{place}/{name}")
     delete_tree(plan.layout.checkpoint(plan.name))
 
 
@@ -25,13 +30,19 @@ def require_own_targets(run: Run) -> None:
     for sink in run.plan.sinks:
         if sink.step.option("table"):
             _require_own_target(run, sink)
+    for place, names in _batch_folders(run.plan).items():
+        own = batch_folders(run.plan.name) + run.progress.id
+        if run.progress.fresh and any(not name.startswith(own) for name in names):
+            raise SinkError(
+                f"the checkpoint {run.folder} is gone, but {place} was filled by this job; restore it, or {_remedy(run)}"
+            )
 
 
 def _require_own_target(run: Run, sink: SinkStep) -> None:
     plan, state = run.plan, run.progress
     written = _batches_written(run, sink)
     own = [batch for app, batch in written.items() if app.endswith(f"/{state.id}")]
-    remedy = f"run `lakehouse run {plan.name} --full-refresh` to rebuild it from the source"
+    remedy = _remedy(run)
     if sink.target in state.targets and not own:
         raise SinkError(f"{sink.target} is gone or was replaced, but {run.folder} says that it was filled; {remedy}")
     repeatable = sink.step.entry.traits.get("set_semantics") or (
@@ -44,6 +55,20 @@ def _require_own_target(run: Run, sink: SinkStep) -> None:
     latest = max(state.batch, run.intent.batch if run.intent else -1)
     if own and max(own) > latest:
         raise SinkError(f"the checkpoint {run.folder} is older than {sink.target}; restore the newer one, or {remedy}")
+
+
+def _remedy(run: Run) -> str:
+    return f"run `lakehouse run {run.plan.name} --full-refresh` to rebuild it from the source"
+
+
+def _batch_folders(plan: Plan) -> dict[str, list[str]]:
+    """The folders of this job's batches below each place that it appends files to."""
+    places = [
+        resolved(str(sink.step.option("path")), plan.job.root)
+        for sink in plan.sinks
+        if sink.step.name == "files" and sink.step.option("mode") != "overwrite"
+    ]
+    return {place: [name for name in folders(place) if name.startswith(batch_folders(plan.name))] for place in places}
 
 
 def _batches_written(run: Run, sink: SinkStep) -> dict[str, int]:

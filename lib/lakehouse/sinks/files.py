@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 
 from lakehouse.frames import col, visible
 from lakehouse.registry import sink
-from lakehouse.targets import Write, Written
+from lakehouse.targets import Write, Written, batch_folder
 
 
 @sink(external=True)
@@ -20,7 +20,7 @@ def files(
 ) -> Written:
     """Writes files: each batch to a folder of its own below `path` (`append`), or all of `path` anew (`overwrite`)."""
     place = write.place or path
-    folder = f"{place}/batch={write.commit.batch:012d}" if mode == "append" else place
+    folder = f"{place}/{batch_folder(write.commit)}" if mode == "append" else place
     rows = df.select(*map(col, visible(df)))
     writer = rows.write.mode("overwrite").format(format)
     (writer.option("header", "true") if format == "csv" else writer).save(folder)
