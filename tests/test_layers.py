@@ -21,9 +21,9 @@ LIB = ROOT / "lib" / "lakehouse"
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
     0: "errors log sample_data sql_text tables",
-    1: "frames interrupts refusals registry session spark_errors storage",
-    2: "config conform diagnosis history key_ranges lake lease quality rules runs text_files transforms",
-    3: "planning sources targets upserts",
+    1: "frames interrupts refusals registry spark_errors storage",
+    2: "config conform history key_ranges lake lease quality rules runs session text_files transforms",
+    3: "diagnosis planning sources targets upserts",
     4: "change_data quarantine reports",
     5: "batches sinks",
     6: "pipeline",

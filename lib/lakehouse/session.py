@@ -85,11 +85,15 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
         raise LakehouseError(
             f"Spark did not start: {_first_line(error)}; `lakehouse doctor` says what is missing"
         ) from error
+    _be_quiet(spark)
+    return spark
+
+
+def _be_quiet(spark: SparkSession) -> None:
     spark.sparkContext.setLogLevel(os.environ.get("LAKEHOUSE_SPARK_LOG", "OFF"))
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         # pyspark logs each wrong query with a Java trace before it raises what we tell in one line
         logging.getLogger(name).disabled = "LAKEHOUSE_SPARK_LOG" not in os.environ
-    return spark
 
 
 def settings(master: str) -> dict[str, str]:

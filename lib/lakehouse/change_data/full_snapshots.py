@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, Literal
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
@@ -21,56 +20,14 @@ from lakehouse.frames import FILE, HIDDEN_PREFIX, col, quoted, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import snapshots as taken
 from lakehouse.history.events import SEQUENCE
-from lakehouse.history.shape import CURRENT, Selection, spelled
-from lakehouse.history.snapshots import HardDeletes, SnapshotShape, Strategy
+from lakehouse.history.snapshot_options import SnapshotOptions, snapshot_shape, version, version_of_file
+from lakehouse.history.snapshots import SnapshotShape
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import same_keys
 
 _NAMED = 5
 _TEXT = f"{HIDDEN_PREFIX}version_text"
 _ROWS, _LAST = f"{HIDDEN_PREFIX}rows", f"{HIDDEN_PREFIX}last"
-
-
-@dataclass(frozen=True)
-class SnapshotOptions:
-    """The sink's options, as the YAML gives them."""
-
-    keys: Sequence[str]
-    columns: Selection
-    tracked: Selection
-    version_column: str | None
-    version_pattern: str | None
-    version_type: str
-    version_format: str | None
-    stored_as: Literal[1, 2]
-    strategy: Strategy
-    updated_at: str | None
-    check_columns: Sequence[str] | Literal["all"] | None
-    hard_deletes: HardDeletes | None
-    min_rows: int | None
-    start: str
-    end: str
-    current_flag: bool
-
-    @property
-    def has_version(self) -> bool:
-        """True where the data say which snapshot they are of; else it is the run's start."""
-        return self.version_column is not None or self.version_pattern is not None
-
-    def require_sense(self) -> None:
-        """Raises ValueError for options that contradict each other."""
-        if not self.keys:
-            raise ValueError("'keys' is empty; name the columns that tell one entity from another")
-        if self.version_column and self.version_pattern:
-            raise ValueError("'version_column' and 'version_pattern' exclude each other; keep one")
-        if self.strategy == "full" and not self.has_version:
-            raise ValueError("strategy full needs 'version_column' or 'version_pattern'")
-        if self.strategy == "timestamp" and not self.updated_at:
-            raise ValueError("strategy timestamp needs 'updated_at'")
-        if (self.strategy == "check") != (self.check_columns is not None):
-            raise ValueError("'check_columns' belongs to strategy check, which needs it: a list of columns, or all")
-        if self.hard_deletes == "new_record" and self.stored_as == 1:
-            raise ValueError("'hard_deletes: new_record' needs 'stored_as: 2'")
 
 
 @dataclass(frozen=True)
@@ -132,11 +89,11 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
     """
     options.require_sense()
     before = lake.snapshot(write.spark, write.layout.table(table))
-    shape = _shape(options, df)
+    shape = snapshot_shape(options, visible(df))
     given, ignored = _given(df, before, write, table, options, shape)
     kinds = given.schema
     target = _Target(write, table, options, shape, kinds[shape.since or SEQUENCE].dataType, kinds[SEQUENCE].dataType)
-    log = event_log.opened(write, table, before, _meaning(options)) if options.has_version else None
+    log = event_log.opened(write, table, before, options.meaning()) if options.has_version else None
     done = _earlier(before, target)
     if log is None and done.version is not None:
         return replace(done.written(table, ignored), repeated=True)
@@ -150,32 +107,6 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
                 f"{table}: snapshot {snapshot.version} skipped, it is not newer than the last accepted one"
             )
     return done.written(table, ignored)
-
-
-def _shape(options: SnapshotOptions, df: DataFrame) -> SnapshotShape:
-    """What each column is for; raises ValueError for a name that is no column, or a column that the sink adds itself."""
-    names = visible(df)
-    keys = spelled(options.keys, names, "keys")
-    version = spelled([options.version_column], names, "version_column") if options.version_column else ()
-    dropped = set(spelled(options.columns.excluded or (), names, "except_column_list")) & set(keys)
-    if dropped:
-        raise ValueError(f"'except_column_list' drops the key {', '.join(sorted(dropped))}; keys stay")
-    chosen = options.columns.of(names, default=True)
-    kept = tuple(name for name in chosen if name not in (*keys, *version))
-    since = spelled([options.updated_at], names, "updated_at")[0] if options.updated_at else None
-    if since is not None and options.stored_as == 1 and since not in kept:
-        raise ValueError(f"'updated_at' names '{since}', which the target does not keep")
-    given = options.check_columns
-    checked = kept if given is None or given == "all" else spelled(given, kept, "check_columns")
-    shape = SnapshotShape(
-        keys, kept, checked, options.tracked.of(kept, default=True), options.stored_as == 2, options.strategy,
-        options.hard_deletes or ("invalidate" if options.strategy == "full" else "ignore"), since,
-        options.start, options.end, CURRENT if options.current_flag else None,
-    )  # fmt: skip
-    clash = {name.lower() for name in taken.own_columns(shape)} & {name.lower() for name in (*keys, *kept)}
-    if clash:
-        raise ValueError(f"the source's column '{min(clash)}' is named like one that the sink adds; rename it")
-    return shape
 
 
 def _given(
@@ -194,30 +125,12 @@ def _given(
     typed = df.select(
         *[col(name).cast(kind).alias(name) for name, kind in kinds.items()],
         *[col(name) for name in beside if name not in kinds],
-        _version(options, write).alias(SEQUENCE),
+        version(options, write.now).alias(SEQUENCE),
         *([col(FILE)] if FILE in df.columns else []),
     )
     if before is None:
         return typed, tuple(ignored)
     return widened(typed, before.schema, allowed=write.settings.type_widening, table=table), tuple(ignored)
-
-
-def _version(options: SnapshotOptions, write: Write) -> Column:
-    if options.version_column:
-        return col(options.version_column)
-    if options.version_pattern:
-        return _version_of_file(col(FILE), options)
-    return F.lit(write.now)
-
-
-def _version_of_file(file: Column, options: SnapshotOptions) -> Column:
-    """The version that a file's path tells; NULL where the pattern is not in it."""
-    text = F.nullif(F.regexp_extract(file, str(options.version_pattern), 1), F.lit(""))
-    if options.version_type == "date" and options.version_format:
-        return F.to_date(text, options.version_format)
-    if options.version_format:
-        return F.to_timestamp(text, options.version_format).cast(options.version_type)
-    return text.try_cast(options.version_type)
 
 
 def _materialised(given: DataFrame, target: _Target) -> DataFrame:
@@ -244,7 +157,7 @@ def _snapshots(rows: DataFrame, log: EventLog | None, target: _Target) -> list[_
     found = rows.groupBy(SEQUENCE).agg(F.count(F.lit(1)).alias(_ROWS))
     if options.version_pattern and write.files:
         files = write.spark.createDataFrame([(file,) for file in write.files], f"`{FILE}` string")
-        empty = files.select(_version_of_file(col(FILE), options).alias(SEQUENCE), F.lit(0).cast("bigint").alias(_ROWS))
+        empty = files.select(version_of_file(col(FILE), options).alias(SEQUENCE), F.lit(0).cast("bigint").alias(_ROWS))
         found = found.unionByName(empty).groupBy(SEQUENCE).agg(F.sum(_ROWS).alias(_ROWS))
     known = event_log.read(write, log)
     accepted = F.lit(True)
@@ -279,8 +192,8 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
     write = _unused(replace(write, commit=replace(write.commit, note={**write.commit.note, **counts})), before)
     changed = sum(states.values())
     if options.has_version:
-        log = event_log.opened(write, target.table, before, _meaning(options))
-        event_log.append(_accepted(snapshot, target), write, log, changes=changed, meaning=_meaning(options))
+        log = event_log.opened(write, target.table, before, options.meaning())
+        event_log.append(_accepted(snapshot, target), write, log, changes=changed, meaning=options.meaning())
     if not changed and before is not None:
         return counts, None
     return counts, _commit(taken.changes(found, rows, shape), before, replace(target, write=write))
@@ -360,37 +273,22 @@ def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
 
 
 def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> lake.CommitInfo:
-    shape, write = target.shape, target.write
-    rows = with_comments(
-        changes.select(*[col(name) for name in changes.columns if not name.startswith(HIDDEN_PREFIX)]), write
-    )
+    write = target.write
+    rows = with_comments(changes.select(*map(col, visible(changes))), write)
     if before is None:
         return save_rows(rows, None, write, target.table, mode="append")
     if write.settings.type_widening:
         lake.allow_widening(write.spark, before)
-    condition = same_keys(shape.keys)
-    values = dict(diff.assignments(rows))
+    condition, values = same_keys(target.shape.keys), diff.assignments(rows)
     updates = values
-    if shape.versioned:
-        condition += (
-            f" AND target.{quoted(shape.start)} = source.{quoted(taken.MATCHED)} AND target.{quoted(shape.end)} IS NULL"
-        )
-        updates = {quoted(name): f"source.{quoted(name)}" for name in taken.ending(shape)}
+    if target.shape.versioned:
+        start, end = quoted(target.shape.start), quoted(target.shape.end)
+        condition += f" AND target.{start} = source.{quoted(taken.MATCHED)} AND target.{end} IS NULL"
+        updates = {quoted(name): f"source.{quoted(name)}" for name in taken.ending(target.shape)}
+    clauses = [(diff.DELETED, None), (taken.REVISED, values), (diff.UPDATED, updates)]
     lake.merge(
-        changes,
-        before.path,
-        write.commit,
-        condition=condition,
-        matched=[
-            (diff.is_kind(diff.DELETED), None),
-            (diff.is_kind(taken.REVISED), values),
-            (diff.is_kind(diff.UPDATED), updates),
-        ],
+        changes, before.path, write.commit, condition=condition, evolve=write.settings.evolve,
+        matched=[(diff.is_kind(kind), assigned) for kind, assigned in clauses],
         not_matched=(diff.is_kind(diff.INSERTED), values),
-        evolve=write.settings.evolve,
-    )
+    )  # fmt: skip
     return require_commit(write, target.table)
-
-
-def _meaning(options: SnapshotOptions) -> dict[str, Any]:
-    return {"keys": list(options.keys), "stored_as": options.stored_as, "strategy": options.strategy}

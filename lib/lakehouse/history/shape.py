@@ -108,17 +108,12 @@ def shaped(options: Options, columns: Sequence[str], known: Sequence[str]) -> Sh
 
     Raises ValueError for what makes no sense: no key, an unknown column, a dropped key, lists that contradict.
     """
-    if not options.keys:
-        raise ValueError("'keys' is empty; name the columns that tell one entity from another")
     if not options.sequence_by:
         raise ValueError("'sequence_by' is empty; name the columns that order the events of a key")
     there = {name.lower() for name in columns}
     names = [*columns, *(name for name in known if name.lower() not in there)]
-    keys = spelled(options.keys, columns, "keys")
-    dropped = set(spelled(options.columns.excluded or (), names, "except_column_list")) & set(keys)
-    if dropped:
-        raise ValueError(f"'except_column_list' drops the key {', '.join(sorted(dropped))}; keys stay")
-    kept = tuple(name for name in options.columns.of(names, default=True) if name not in keys)
+    keys = keys_of(options.keys, columns)
+    kept = kept_columns(options.columns, names, keys)
     shape = Shape(
         keys,
         spelled(options.sequence_by, columns, "sequence_by"),
@@ -131,13 +126,34 @@ def shaped(options: Options, columns: Sequence[str], known: Sequence[str]) -> Sh
         options.end,
         CURRENT if options.current_flag else None,
     )
-    taken = {name.lower() for name in shape.own}
-    clash = [name for name in (*keys, *kept) if name.lower() in taken]
+    require_no_clash(shape.own, (*keys, *kept))
+    return shape
+
+
+def keys_of(keys: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """The key columns as the frame spells them; raises ValueError where there is none."""
+    if not keys:
+        raise ValueError("'keys' is empty; name the columns that tell one entity from another")
+    return spelled(keys, columns, "keys")
+
+
+def kept_columns(chosen: Selection, names: Sequence[str], keys: Sequence[str]) -> tuple[str, ...]:
+    """The columns beside the keys that the target keeps; raises ValueError where a key is dropped."""
+    dropped = set(spelled(chosen.excluded or (), names, "except_column_list")) & set(keys)
+    if dropped:
+        raise ValueError(f"'except_column_list' drops the key {', '.join(sorted(dropped))}; keys stay")
+    return tuple(name for name in chosen.of(names, default=True) if name not in keys)
+
+
+def require_no_clash(own: Iterable[str], names: Iterable[str]) -> None:
+    """Raises ValueError where a column of the source is named like one that the sink adds."""
+    taken = {name.lower() for name in own}
+    clash = [name for name in names if name.lower() in taken]
     if clash:
         raise ValueError(
-            f"the source's column '{clash[0]}' is named like one that the sink adds; rename it, or leave it out with except_column_list"
+            f"the source's column '{clash[0]}' is named like one that the sink adds; "
+            "rename it, or leave it out with except_column_list"
         )
-    return shape
 
 
 def spelled(names: Iterable[str], columns: Sequence[str], option: str) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.change_data.full_snapshots import SnapshotOptions, apply
+from lakehouse.change_data.full_snapshots import apply
 from lakehouse.history.shape import Selection
+from lakehouse.history.snapshot_options import SnapshotOptions
 from lakehouse.registry import Columns, Name, sink
 from lakehouse.targets import Write, Written
 

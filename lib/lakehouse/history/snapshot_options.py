@@ -1,0 +1,98 @@
+"""What a snapshot sink's options mean for a frame: its columns, and which snapshot a row is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from lakehouse.frames import FILE, col
+from lakehouse.history import snapshots as taken
+from lakehouse.history.shape import CURRENT, Selection, kept_columns, keys_of, require_no_clash, spelled
+from lakehouse.history.snapshots import HardDeletes, SnapshotShape, Strategy
+
+
+@dataclass(frozen=True)
+class SnapshotOptions:
+    """The sink's options, as the YAML gives them."""
+
+    keys: Sequence[str]
+    columns: Selection
+    tracked: Selection
+    version_column: str | None
+    version_pattern: str | None
+    version_type: str
+    version_format: str | None
+    stored_as: Literal[1, 2]
+    strategy: Strategy
+    updated_at: str | None
+    check_columns: Sequence[str] | Literal["all"] | None
+    hard_deletes: HardDeletes | None
+    min_rows: int | None
+    start: str
+    end: str
+    current_flag: bool
+
+    @property
+    def has_version(self) -> bool:
+        """True where the data say which snapshot they are of; else it is the run's start."""
+        return self.version_column is not None or self.version_pattern is not None
+
+    def require_sense(self) -> None:
+        """Raises ValueError for options that contradict each other."""
+        if self.version_column and self.version_pattern:
+            raise ValueError("'version_column' and 'version_pattern' exclude each other; keep one")
+        if self.strategy == "full" and not self.has_version:
+            raise ValueError("strategy full needs 'version_column' or 'version_pattern'")
+        if self.strategy == "timestamp" and not self.updated_at:
+            raise ValueError("strategy timestamp needs 'updated_at'")
+        if (self.strategy == "check") != (self.check_columns is not None):
+            raise ValueError("'check_columns' belongs to strategy check, which needs it: a list of columns, or all")
+        if self.hard_deletes == "new_record" and self.stored_as == 1:
+            raise ValueError("'hard_deletes: new_record' needs 'stored_as: 2'")
+
+    def meaning(self) -> dict[str, object]:
+        """What must stay as it is for the accepted versions to keep their meaning."""
+        return {"keys": list(self.keys), "stored_as": self.stored_as, "strategy": self.strategy}
+
+
+def snapshot_shape(options: SnapshotOptions, names: Sequence[str]) -> SnapshotShape:
+    """What each column is for; raises ValueError for a name that is no column, or a column that the sink adds itself."""
+    keys = keys_of(options.keys, names)
+    version = spelled([options.version_column], names, "version_column") if options.version_column else ()
+    kept = tuple(name for name in kept_columns(options.columns, names, keys) if name not in version)
+    since = spelled([options.updated_at], names, "updated_at")[0] if options.updated_at else None
+    if since is not None and options.stored_as == 1 and since not in kept:
+        raise ValueError(f"'updated_at' names '{since}', which the target does not keep")
+    given = options.check_columns
+    checked = kept if given is None or given == "all" else spelled(given, kept, "check_columns")
+    shape = SnapshotShape(
+        keys, kept, checked, options.tracked.of(kept, default=True), options.stored_as == 2, options.strategy,
+        options.hard_deletes or ("invalidate" if options.strategy == "full" else "ignore"), since,
+        options.start, options.end, CURRENT if options.current_flag else None,
+    )  # fmt: skip
+    require_no_clash(taken.own_columns(shape), (*keys, *kept))
+    return shape
+
+
+def version(options: SnapshotOptions, now: datetime) -> Column:
+    """The snapshot that a row is of: its column, what its file's path says, or the run's start."""
+    if options.version_column:
+        return col(options.version_column)
+    if options.version_pattern:
+        return version_of_file(col(FILE), options)
+    return F.lit(now)
+
+
+def version_of_file(file: Column, options: SnapshotOptions) -> Column:
+    """The version that a file's path tells; NULL where the pattern is not in it."""
+    text = F.nullif(F.regexp_extract(file, str(options.version_pattern), 1), F.lit(""))
+    if options.version_type == "date" and options.version_format:
+        return F.to_date(text, options.version_format)
+    if options.version_format:
+        return F.to_timestamp(text, options.version_format).cast(options.version_type)
+    return text.try_cast(options.version_type)
