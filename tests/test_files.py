@@ -75,8 +75,10 @@ FILES: dict[str, tuple[str | bytes, list[dict[str, Any]]]] = {
     "not_utf8.csv": (b"a,b\n7,x\xffy\n", [{"a": "7", "b": "x\ufffdy"}]),
     "nul.csv": (b"a,b\n8,x\x00y\n\x009,z\n", [{"a": "\x009", "b": "z"}, {"a": "8", "b": "x\x00y"}]),
     "open_quote.csv": ('a,b\n"9,x\n10,y\n', [{"a": None, "b": None, "rescued": {"_corrupt_record": '"9,x\n10,y'}}]),
-    # RFC 4180 gives no sign of it: the last column takes all that is left
-    "open_quote_last.csv": ('a,b\n9,"x\n10,y\n', [{"a": "9", "b": "x\n10,y\n"}]),
+    "open_quote_last.csv": ('a,b\n8,w\n9,"x\n10,y\n', [{"a": "8", "b": "w"}, {"a": None, "b": None, "rescued": {"_corrupt_record": "9,x\n10,y\n"}}]),
+    "open_quote_at_end.csv": ('a,b\n9,"x, ""q""\n10,y', [{"a": None, "b": None, "rescued": {"_corrupt_record": '9,x, "q"\n10,y'}}]),
+    "quote_closed_at_end.csv": ('a,b\n9,"x\ny"\n', [{"a": "9", "b": "x\ny"}]),
+    "quote_closed_before.csv": ('a,b\n9,"x\n10,y"\n10,y\n', [{"a": "9", "b": "x\n10,y"}, {"a": "10", "b": "y"}]),
     "empty.csv": ("", []),
     "only_header.csv": ("a,b\n", []),
     "only_header_no_end.csv": ("a,b", []),

@@ -53,10 +53,25 @@ def test_python_runs_as_shown(spark, tmp_path, monkeypatch):
     exec(compile(blocks("python")[0], "README.md", "exec"), {})
 
 
+def test_late_bob_splits_alice_as_shown(project):
+    source = 'layer: silver\nsource:\n  files: {path: data}\nschema: "id int, name string, at int, op string"\n'
+    project.job("people", source + blocks("yaml")[1])
+    for number, event in enumerate(("1,Alice,5,", "1,Alice,15,", "1,Bob,12,")):
+        project.write(f"data/{number}.csv", f"id,name,at,op\n{event}\n")
+        project.run("people")
+    table = README.partition("Bob, late, at 12")[2].partition("`scd1`")[0]
+    shown = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| 1")
+    ]
+    columns = ("id", "name", "__START_AT", "__END_AT")
+    held = [["" if row[name] is None else str(row[name]) for name in columns] for row in project.rows("silver.people")]
+    assert sorted(shown) == sorted(held)
+
+
 def test_the_rule_of_your_own_works_as_shown(project):
     project.write("jobs/lines.py", blocks("python")[1])
     source = 'layer: silver\nsource:\n  rows: {schema: "quantity int", rows: [[1], [2], [3]]}\n'
-    project.job("lines", source + blocks("yaml")[1] + "sink:\n  append: {table: silver.lines}\n")
+    project.job("lines", source + blocks("yaml")[2] + "sink:\n  append: {table: silver.lines}\n")
     record = project.run("lines")
     assert (record.rows_valid, record.rows_warned) == (3, 2)
     assert len(blocks("python")[1].split("\n\n")[1].strip().splitlines()) <= 6

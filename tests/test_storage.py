@@ -48,7 +48,8 @@ def test_what_is_written_is_read_listed_and_deleted(place):
     for name in ("a/b.json", "a/c.json", "a/_hidden", "ab/d.json"):
         storage.write_text(f"{place}/{name}", name)
     assert storage.read_text(f"{place}/a/b.json") == "a/b.json"
-    assert storage.read_start(f"{place}/a/b.json", 3) == b"a/b"
+    assert storage.read_part(f"{place}/a/b.json", 3) == b"a/b"
+    assert storage.read_part(f"{place}/a/b.json", 4, last=True) == b"json"
     assert [file.path for file in storage.list_files(f"{place}/a")] == [f"{place}/a/b.json", f"{place}/a/c.json"]
     assert [file.path for file in storage.list_files(f"{place}/a*/d*.json")] == [f"{place}/ab/d.json"]
     assert storage.folders(place) == ["a", "ab"] or set(storage.folders(place)) == {"a", "ab"}

@@ -79,15 +79,17 @@ def read_text(path: str) -> str | None:
     return None if found is None else found[0].decode()
 
 
-def read_start(path: str, size: int) -> bytes:
-    """The first bytes of a file, `size` at most."""
+def read_part(path: str, size: int, *, last: bool = False) -> bytes:
+    """The first or the last bytes of a file, `size` at most."""
     if not is_remote(path):
         with Path(path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size) if last else 0)
             return file.read(size)
     bucket, key = split_s3(path)
+    part = f"bytes=-{size}" if last else f"bytes=0-{size - 1}"
 
     def read(client: S3Client) -> bytes:
-        return client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{size - 1}")["Body"].read()
+        return client.get_object(Bucket=bucket, Key=key, Range=part)["Body"].read()
 
     return s3(bucket, read, absent=("InvalidRange", "416")) or b""
 

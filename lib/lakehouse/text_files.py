@@ -6,6 +6,7 @@ import bz2
 import csv
 import gzip
 import io
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
@@ -16,9 +17,10 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructFi
 
 from lakehouse.errors import DataError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, MALFORMED, UNKNOWN, col
-from lakehouse.storage import read_start
+from lakehouse.storage import read_part
 
 _HEADER_BYTES = 1 << 18
+_TAIL_BYTES, _COMPARED = 1 << 14, 200
 _ABSENT = f"{HIDDEN_PREFIX}absent"  # a column that no file has
 _LINE, _FIELDS = f"{HIDDEN_PREFIX}line", f"{HIDDEN_PREFIX}fields"
 _OPEN: dict[str, Callable[[bytes], io.BufferedIOBase]] = {
@@ -39,11 +41,17 @@ def read_csv(
     chosen = {**_CSV, **options}
     with ThreadPoolExecutor(16) as pool:
         headers = list(pool.map(lambda path: _header(path, chosen), paths))
+        ends = dict(zip(paths, pool.map(lambda path: _unclosed(path, chosen), paths), strict=True))
     layouts: dict[tuple[str, ...], list[str]] = {}
     for path, header in zip(paths, headers, strict=True):
         if header is not None:
             layouts.setdefault(header, []).append(path)
-    frames = [_read_layout(spark, files, names, base, chosen) for names, files in sorted(layouts.items())]
+    frames = [
+        _read_layout(
+            spark, files, names, base, chosen, {file: end for file in files if (end := ends[file]) is not None}
+        )
+        for names, files in sorted(layouts.items())
+    ]
     if not frames:
         return spark.createDataFrame(
             [], StructType([StructField(FILE, StringType()), StructField(MALFORMED, StringType())])
@@ -52,8 +60,9 @@ def read_csv(
 
 
 def _read_layout(
-    spark: SparkSession, paths: Sequence[str], names: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]
-) -> DataFrame:
+    spark: SparkSession, paths: Sequence[str], names: Sequence[str], base: Mapping[str, str], options: Mapping[str, str],
+    unclosed: Mapping[str, str],
+) -> DataFrame:  # fmt: skip
     texts = StructType([StructField(name, StringType()) for name in (*names, MALFORMED)])
     reader = spark.read.schema(texts).options(**base, **options).option("columnNameOfCorruptRecord", MALFORMED)
     rows = reader.csv(list(paths))
@@ -61,12 +70,39 @@ def _read_layout(
     whole = {name: F.when(col(MALFORMED).isNull(), col(name)) for name in names}
     # Spark refuses to read the broken records alone: this never holds, and Spark cannot know
     malformed = F.when(F.length(col(names[0])) < 0, col(names[0])).otherwise(col(MALFORMED))
-    return rows.select("*", file_name()).withColumns({**whole, MALFORMED: malformed})
+    found = rows.select("*", file_name())
+    if not unclosed:
+        return found.withColumns({**whole, MALFORMED: malformed})
+    swallowed = _swallowed(names[-1], unclosed)
+    record = F.concat_ws(options.get("sep", options.get("delimiter", ",")), *map(col, names))
+    kept = {name: F.when(~swallowed, value) for name, value in whole.items()}
+    return found.withColumns({**kept, MALFORMED: F.when(swallowed, record).otherwise(malformed)})
+
+
+def _swallowed(last: str, unclosed: Mapping[str, str]) -> Column:
+    """True for a record whose last field runs from an open quote to the end of its file: RFC 4180 gives no sign of it.
+
+    `unclosed` has the text behind each file's last quote. A value that was closed cannot end with it.
+    """
+    ends = F.from_json(F.lit(json.dumps(unclosed)), "map<string,string>")[col(FILE)]
+    return F.coalesce(col(last).rlike("[\n\r]") & col(last).endswith(ends), F.lit(False))
+
+
+def _unclosed(path: str, options: Mapping[str, str]) -> str | None:
+    """What stands behind a file's last quote, where a quote may have been left open; None where none was, or it is packed."""
+    if path.endswith(tuple(_OPEN)):
+        return None
+    quote, encoding = options.get("quote", '"'), options.get("encoding", options.get("charset", "utf-8"))
+    text = read_part(path, _TAIL_BYTES, last=True).decode(encoding, errors="replace")
+    _, found, end = text.rpartition(quote)
+    if (found and not end.strip("\r\n")) or (not found and len(text) < _TAIL_BYTES):
+        return None  # the quote is the last thing in the file, or there is none
+    return end[-_COMPARED:] if found else text[-_COMPARED:]
 
 
 def _header(path: str, options: Mapping[str, str]) -> tuple[str, ...] | None:
     """A CSV file's column names; None for a file without a line."""
-    raw = read_start(path, _HEADER_BYTES)
+    raw = read_part(path, _HEADER_BYTES)
     suffix = next((ending for ending in _OPEN if path.endswith(ending)), None)
     try:
         plain = _OPEN[suffix](raw).read1(_HEADER_BYTES) if suffix else raw

@@ -13,4 +13,6 @@ def not_in_future(*, column: str, tolerance: Duration = "0 seconds", now: dateti
     """The date or time is not after the run's start plus a tolerance (`10 minutes`)."""
     number, unit = tolerance.split()
     latest = now + timedelta(**{f"{unit.removesuffix('s')}s": float(number)})
-    return F.col(column) <= F.lit(latest)
+    at = F.coalesce(F.col(column), F.lit(None).cast("timestamp"))
+    # as structs: a time of its own in the generated code would be compiled anew in each run
+    return F.struct(at.alias("at")) <= F.struct(F.lit(latest).alias("at"))
