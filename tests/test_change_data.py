@@ -1,67 +1,321 @@
-"""The sinks for change data: each trap by its name, and what the run record and the lake hold."""
+"""Change data: each trap by its name, and what the run record, the errors and a crash leave behind."""
 
 from __future__ import annotations
 
-from conftest import balanced
+import shutil
+
+import pytest
+
+from conftest import Project, balanced
+from lakehouse import ConfigError, DataError, SinkError
+from lakehouse.change_data import apply
 
 JOB = """
 layer: silver
 source:
-  files: {path: data, format: csv}
-schema: "id int, name string, at int, op string"
+  files: {{path: data, format: csv}}
+schema: "id string, name string, city string, at int, op string"
 sink:
+  {sink}: {{table: silver.t, keys: [id], sequence_by: [at], apply_as_deletes: "op = 'D'", except_column_list: [op, at]{more}}}
 """
-SCD2 = (
-    JOB
-    + "  scd2: {table: silver.t, keys: [id], sequence_by: [at], apply_as_deletes: \"op = 'D'\", except_column_list: [op, at]}\n"
-)
-SCD1 = (
-    JOB
-    + "  scd1: {table: silver.t, keys: [id], sequence_by: [at], apply_as_deletes: \"op = 'D'\", apply_as_truncates: \"op = 'T'\", except_column_list: [op, at]}\n"
-)
 
 
 class Feed:
-    """A job fed batch by batch with `id name at [op]`."""
+    """A job fed batch by batch with lines `id name city at [op]`; `-` is NULL."""
 
-    def __init__(self, project, job):
+    def __init__(self, project: Project, sink: str, more: str = "") -> None:
         self.project, self.count = project, 0
-        project.job("x", job)
+        project.job("x", JOB.format(sink=sink, more=more))
 
-    def send(self, *events):
+    def send(self, *events: str):
         self.count += 1
-        lines = ["id,name,at,op", *[",".join([*event.split(), *[""] * (4 - len(event.split()))]) for event in events]]
-        self.project.write(f"data/{self.count:03}.csv", "\n".join(lines).replace("-", "") + "\n")
-        record = self.project.run("x")
+        lines = [",".join([*event.split(), *[""] * (5 - len(event.split()))]).replace("-", "") for event in events]
+        self.project.write(f"data/{self.count:03}.csv", "\n".join(["id,name,city,at,op", *lines]) + "\n")
+        record = self.project.run("x", lake=str(self.project.lake))
         assert balanced(record)
         return record
 
-    def versions(self, table="silver.t"):
-        rows = self.project.rows(table)
-        return sorted(f"{row['id']} {row['name']} {row['__START_AT']}..{row['__END_AT'] or ''}" for row in rows)
-
-    def rows(self):
-        return sorted(f"{row['id']} {row['name']}" for row in self.project.rows("silver.t"))
-
-
-def test_a_late_event_inside_a_series_of_no_op_updates(project):
-    feed = Feed(project, SCD2)
-    feed.send("1 Alice 5")
-    again = feed.send("1 Alice 15")
-    assert (again.rows_unchanged, project.version("silver.t")) == (1, 0)
-    late = feed.send("1 Bob 12")
-    assert feed.versions() == ["1 Alice 15..", "1 Alice 5..12", "1 Bob 12..15"]
-    assert (late.rows_inserted, late.outputs[0].target_rows_inserted, late.outputs[0].target_rows_updated) == (1, 2, 1)
+    def rows(self, *columns: str) -> list[str]:
+        """The table's rows as text, NULL as `-`."""
+        shown = columns or ("id", "name", "city", "__START_AT", "__END_AT")
+        found = [
+            ["-" if row[name] is None else str(row[name]) for name in shown] for row in self.project.rows("silver.t")
+        ]
+        return sorted(" ".join(row) for row in found)
 
 
-def test_scd1(project):
-    feed = Feed(project, SCD1)
-    feed.send("1 a 5", "2 b 5", "3 c 9")
-    feed.send("1 - 7 D", "2 z 4")
-    assert feed.rows() == ["2 b", "3 c"]
-    feed.send("1 late 6", "4 - 3 D")
-    assert feed.rows() == ["2 b", "3 c"]
-    feed.send("- - 6 T")
-    assert feed.rows() == ["3 c"]
-    feed.send("4 d 5", "5 e 7")
-    assert feed.rows() == ["3 c", "5 e"]
+# Each trap has a key of its own: what comes in which batch, and what the table then holds of it.
+TRAPS = {
+    "a late event inside a series of no-op updates":
+        (["Alice - 5"], ["Alice - 15"], ["Bob - 12"], ["Alice - 5 12", "Bob - 12 15", "Alice - 15 -"]),
+    "a delete of an unknown key, then an older insert":
+        (["- - 7 D"], ["Ann - 3"], [], ["Ann - 3 7"]),
+    "a late update splits a closed row":
+        (["Ann - 1", "Bea - 9"], [], ["Cid - 5"], ["Ann - 1 5", "Cid - 5 9", "Bea - 9 -"]),
+    "a late delete splits a closed row":
+        (["Ann - 1", "Ann - 6", "Bea - 9"], [], ["- - 4 D"], ["Ann - 1 4", "Ann - 6 9", "Bea - 9 -"]),
+    "several changes of one key in a batch":
+        (["Cid - 3", "Ann - 1", "Bea - 2"], [], [], ["Ann - 1 2", "Bea - 2 3", "Cid - 3 -"]),
+    "a replay after a delete brings nothing back":
+        (["Ann - 1"], ["- - 2 D"], ["Ann - 1", "- - 2 D"], ["Ann - 1 2"]),
+    "a value that becomes NULL is a change":
+        (["Ann Rome 1"], ["Ann - 2"], ["Ann Rome 3"], ["Ann Rome 1 2", "Ann - 2 3", "Ann Rome 3 -"]),
+    "columns are compared one by one, not joined":
+        (["ab c 1"], ["a bc 2"], [], ["ab c 1 2", "a bc 2 -"]),
+    "the same value inserted again after a delete":
+        (["Ann - 1"], ["- - 2 D"], ["Ann - 4"], ["Ann - 1 2", "Ann - 4 -"]),
+    "A, B, A is three versions":
+        (["Ann - 1", "Bea - 2", "Ann - 3"], [], [], ["Ann - 1 2", "Bea - 2 3", "Ann - 3 -"]),
+    "an old event of a quiet key is not late for another's sake":
+        ([], [], ["Ann - 1"], ["Ann - 1 -"]),
+    "of two rows of one key and sequence the greater stays":
+        (["Ann - 1", "Bea - 1"], ["Ann - 1"], [], ["Bea - 1 -"]),
+    "a delete beats an upsert of the same sequence":
+        (["Ann - 1"], ["- - 1 D"], [], []),
+    "of two deletes one after the other both are remembered":
+        (["- - 3 D", "- - 7 D"], ["Ann - 2"], ["Bea - 5"], ["Ann - 2 3", "Bea - 5 7"]),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trapped(tmp_path_factory, spark) -> dict[str, list[str]]:
+    project = Project(tmp_path_factory.mktemp("traps"))
+    feed = Feed(project, "scd2")
+    keys = {name: f"k{number}" for number, name in enumerate(TRAPS)}
+    for batch in range(3):
+        feed.send(*[f"{keys[name]} {event}" for name, trap in TRAPS.items() for event in trap[batch]])
+    return {name: [row.partition(" ")[2] for row in feed.rows() if row.split()[0] == key] for name, key in keys.items()}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_each_trap_ends_in_the_right_versions(trapped, trap):
+    assert sorted(trapped[trap]) == sorted(TRAPS[trap][3])
+
+
+def test_a_late_untracked_value_does_not_overwrite_a_newer_one(project):
+    feed = Feed(project, "scd2", ", track_history_column_list: [name]")
+    feed.send("1 Ann Rome 1", "1 Ann Oslo 5", "1 Bea Oslo 9")
+    feed.send("1 Ann Paris 3")
+    assert feed.rows() == ["1 Ann Oslo 1 9", "1 Bea Oslo 9 -"]
+    feed.send("1 Ann Lyon 7")
+    assert feed.rows() == ["1 Ann Lyon 1 9", "1 Bea Oslo 9 -"]
+
+
+def test_inherited_values_ripple_after_a_late_event(project):
+    feed = Feed(project, "scd2", ", ignore_null_updates: true")
+    feed.send("1 Ann Rome 1", "1 - Oslo 5", "1 - - 9")
+    assert feed.rows() == ["1 Ann Oslo 5 -", "1 Ann Rome 1 5"]
+    feed.send("1 Bea - 3")
+    assert feed.rows() == ["1 Ann Rome 1 3", "1 Bea Oslo 5 -", "1 Bea Rome 3 5"]
+    feed.send("1 - - 4 D")
+    assert feed.rows() == ["1 - Oslo 5 -", "1 Ann Rome 1 3", "1 Bea Rome 3 4"]
+
+
+def test_scd1_keeps_the_newest_and_remembers_deletes_and_truncates(project):
+    feed = Feed(project, "scd1", ", apply_as_truncates: \"op = 'T'\"")
+    feed.send("1 Ann - 5", "2 Bea - 5", "3 Cid - 9")
+    first = feed.send("1 - - 7 D", "2 Old - 4")
+    assert (first.rows_deleted, first.rows_unchanged) == (1, 1)
+    feed.send("1 Late - 6", "4 - - 3 D")
+    assert feed.rows("id", "name") == ["2 Bea", "3 Cid"]
+    feed.send("- - - 6 T")
+    feed.send("4 Dan - 5", "5 Eve - 7")
+    assert feed.rows("id", "name") == ["3 Cid", "5 Eve"]
+
+
+def test_scd3_keeps_the_previous_value_and_when_it_changed(project):
+    feed = Feed(project, "scd3", ", keep_previous: [city]")
+    feed.send("1 Ann Rome 1", "2 Bea Oslo 1")
+    feed.send("1 Ann Lyon 9")
+    feed.send("1 Ann Bonn 5")
+    shown = ("id", "name", "city", "previous_city", "city_changed_at")
+    assert feed.rows(*shown) == ["1 Ann Lyon Bonn 9", "2 Bea Oslo - -"]
+
+
+def test_a_batch_that_changes_nothing_writes_no_version(project):
+    feed = Feed(project, "scd2")
+    feed.send("1 Ann - 5")
+    again = feed.send("1 Ann - 5", "1 Ann - 5")
+    assert (again.rows_unchanged, again.outputs[0].version) == (2, None)
+    no_op = feed.send("1 Ann - 7")
+    assert (no_op.rows_unchanged, project.version("silver.t")) == (1, 0)
+
+
+def test_counts_say_what_each_event_caused_and_what_changed_in_the_table(project):
+    feed = Feed(project, "scd2")
+    feed.send("1 Ann - 1", "1 Ann - 9")
+    late = feed.send("1 Bea - 5", "1 - - 12 D")
+    assert (late.rows_inserted, late.rows_updated, late.rows_deleted, late.rows_unchanged) == (1, 0, 1, 0)
+    output = late.outputs[0]
+    assert (output.target_rows_inserted, output.target_rows_updated, output.target_rows_deleted) == (2, 1, 0)
+
+
+def test_events_without_key_or_sequence_stop_the_batch_and_are_named(project):
+    feed = Feed(project, "scd2")
+    feed.send("1 Ann - 1")
+    with pytest.raises(DataError, match=r"2 events have NULL in the key \(id\) or the sequence \(at\): .*003|2 events"):
+        feed.send("- Bea - 2", "2 Cid - -", "3 Dan - 3")
+    assert feed.rows("id") == ["1"]
+
+
+def test_invalid_events_can_be_quarantined(project):
+    feed = Feed(project, "scd1", ", on_invalid: quarantine")
+    record = feed.send("- Bea - 2", "2 Cid - -", "3 Dan - 3")
+    assert (record.rows_valid, record.rows_quarantined, feed.rows("id")) == (1, 2, ["3"])
+    reasons = {row["reasons"][0]["message"] for row in project.rows("silver.t__quarantine")}
+    assert reasons == {"NULL in the key (id)", "NULL in the sequence (at)"}
+
+
+def test_for_rows_that_delete_only_the_rules_on_keys_and_sequence_apply(project):
+    feed = Feed(project, "scd1")
+    rules = "rules:\n  - not_null: {column: name}\n  - length: {column: id, max: 2}\n"
+    project.job("x", JOB.format(sink="scd1", more="") + rules)
+    feed.send("1 Ann - 1", "2 - - 1")
+    record = feed.send("1 - - 2 D", "long - - 2 D")
+    assert (record.rows_valid, record.rows_quarantined, feed.rows("id")) == (1, 1, [])
+
+
+@pytest.mark.parametrize("dies", ["before the target", "after the target"])
+def test_a_crash_between_events_and_target_is_mended_by_the_next_run(project, monkeypatch, dies):
+    feed = Feed(project, "scd2")
+    feed.send("1 Ann - 1", "2 Bea - 1")
+    commit = apply._commit
+
+    def crash(*given):
+        if dies == "after the target":
+            commit(*given)
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apply, "_commit", crash)
+        with pytest.raises(Exception, match="power cut"):
+            feed.send("1 Zoe - 5", "2 - - 3 D")
+    record = project.run("x")
+    assert feed.rows() == ["1 Ann - 1 5", "1 Zoe - 5 -", "2 Bea - 1 3"]
+    assert record.rows_read in (0, 2)
+    feed.send("1 Yan - 3", "2 Cid - 2")
+    assert feed.rows() == ["1 Ann - 1 3", "1 Yan - 3 5", "1 Zoe - 5 -", "2 Bea - 1 2", "2 Cid - 2 3"]
+
+
+def test_a_lost_checkpoint_gives_the_same_table(project):
+    feed = Feed(project, "scd2")
+    feed.send("1 Ann - 1", "2 Bea - 1")
+    feed.send("1 - - 3 D")
+    before, version = feed.rows(), project.version("silver.t")
+    shutil.rmtree(project.lake / "_checkpoints")
+    assert project.run("x").rows_unchanged == 3
+    assert (feed.rows(), project.version("silver.t")) == (before, version)
+    project.run("x", full_refresh=True)
+    assert feed.rows() == before
+
+
+@pytest.mark.parametrize(
+    ("sink", "more", "message"),
+    [
+        ("scd2", ", track_history_column_list: [nme]", "track_history_column_list.*nme.*Did you mean 'name'"),
+        ("scd2", ", track_history_column_list: [op]", "names 'op', which is no column here"),
+        ("scd2", ", column_list: [name]", "'column_list' and 'except_column_list' exclude each other"),
+        ("scd2", ", start_column: name", "the source's column 'name' is named like one that the sink adds"),
+        ("scd2", ", apply_as_truncates: \"op = 'T'\"", "has no option 'apply_as_truncates'"),
+        ("scd1", ", track_history_column_list: [name]", "has no option 'track_history_column_list'"),
+        ("scd1", ", ignore_null_updates_column_list: [at]", "names 'at', which is no column here"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_written(project, sink, more, message):
+    feed = Feed(project, sink, more)
+    with pytest.raises(ConfigError, match=message):
+        feed.send("1 Ann - 1")
+    assert not (project.lake / "silver").exists()
+
+
+def test_a_dropped_key_is_refused(project):
+    feed = Feed(project, "scd2")
+    project.job("x", JOB.format(sink="scd2", more="").replace("[op, at]", "[id]"))
+    with pytest.raises(ConfigError, match="'except_column_list' drops the key id"):
+        feed.send("1 Ann - 1")
+
+
+def test_other_options_for_a_table_with_a_history_are_refused(project):
+    feed = Feed(project, "scd2")
+    feed.send("1 Ann - 1")
+    project.job("x", JOB.format(sink="scd2", more="").replace("keys: [id]", "keys: [id, name]"))
+    with pytest.raises(SinkError, match=r"silver.t was made with keys: \['id'\].*--full-refresh"):
+        feed.send("1 Ann - 2")
+
+
+ROWS = """
+layer: silver
+source:
+  rows: {{schema: "id int, amount {kind}, at int", rows: {rows}}}
+sink:
+  scd2: {{table: silver.w, keys: [id], sequence_by: [at], except_column_list: [at]{more}}}
+"""
+
+
+def test_a_changed_type_is_refused_unless_it_is_wider_and_allowed(project):
+    project.job("w", ROWS.format(kind="int", rows="[[1, 5, 1]]", more=""))
+    project.run("w")
+    project.job("w", ROWS.format(kind="bigint", rows="[[1, 5, 1], [1, 5000000000, 2]]", more=""))
+    with pytest.raises(
+        SinkError, match=r"column 'amount' is int in silver\.w and now bigint; cast it, or set type_widening"
+    ):
+        project.run("w")
+    project.job("w", ROWS.format(kind="string", rows='[[1, "5", 1]]', more=", type_widening: true"))
+    with pytest.raises(SinkError, match=r"column 'amount' is int in silver\.w and now string; cast it"):
+        project.run("w")
+    project.job("w", ROWS.format(kind="bigint", rows="[[1, 5, 1], [1, 5000000000, 2]]", more=", type_widening: true"))
+    record = project.run("w")
+    assert (record.rows_inserted, record.rows_unchanged, record.outputs[0].target_rows_updated) == (1, 1, 1)
+
+
+SNAPSHOT = """
+layer: silver
+source:
+  files: {{path: data, format: csv}}
+schema: "id int, name string, v int"
+rules:
+  - in_range: {{column: id, max: 100}}
+  - matches: {{column: name, pattern: '^[A-Z]'}}
+sink:
+  snapshot: {{table: silver.s, keys: [id], version_column: v, stored_as: 2{more}}}
+"""
+
+
+def snapshot(project, number, *rows, more=""):
+    project.job("s", SNAPSHOT.format(more=more))
+    project.write(f"data/{number}.csv", "id,name,v\n" + "".join(f"{row}\n" for row in rows))
+    record = project.run("s")
+    assert balanced(record)
+    return record
+
+
+def held(project):
+    rows = project.rows("silver.s")
+    return sorted(f"{row['id']} {row['name']} {row['__START_AT']} {row['__END_AT']}" for row in rows)
+
+
+def test_snapshots_are_applied_in_their_order_and_an_older_one_is_skipped(project):
+    both = snapshot(project, 1, "1,Ann,1", "2,Bea,1", "1,Ann,2", "1,Ann,2", "3,Cid,2")
+    assert held(project) == ["1 Ann 1 None", "2 Bea 1 2", "3 Cid 2 None"]
+    assert (both.rows_inserted, both.rows_unchanged, both.notes) == (3, 2, ())
+    late = snapshot(project, 2, "9,Old,1")
+    assert late.notes == ("silver.s: snapshot 1 skipped, it is not newer than the last accepted one",)
+    assert (late.rows_unchanged, late.outputs[0].version) == (1, None)
+    snapshot(project, 3, "1,Ann,3", "3,Dan,3")
+    assert held(project) == ["1 Ann 1 None", "2 Bea 1 2", "3 Cid 2 3", "3 Dan 3 None"]
+
+
+def test_a_key_whose_row_is_broken_is_not_missing(project):
+    snapshot(project, 1, "1,Ann,1", "2,Bea,1")
+    record = snapshot(project, 2, "1,Ann,2", "2,bad,2")
+    assert (record.rows_quarantined, held(project)) == (1, ["1 Ann 1 None", "2 Bea 1 None"])
+
+
+def test_a_snapshot_that_cannot_be_accepted_names_the_keys_and_changes_nothing(project):
+    snapshot(project, 1, "1,Ann,1")
+    with pytest.raises(DataError, match=r"silver.s: 1 keys have different rows in one snapshot \(id=2\)"):
+        snapshot(project, 2, "2,Ann,2", "2,Bea,2")
+    (project.root / "data/2.csv").unlink()
+    with pytest.raises(DataError, match="snapshot 3 has 1 rows, min_rows asks for 2"):
+        snapshot(project, 3, "2,Ann,3", more=", min_rows: 2")
+    assert held(project) == ["1 Ann 1 None"]

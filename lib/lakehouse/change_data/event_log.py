@@ -27,11 +27,15 @@ _CHANGES, _MEANING = "changes", "meaning"
 
 @dataclass(frozen=True)
 class EventLog:
-    """The events of one target; `version` is None before the first."""
+    """The events of one target; `table` is None before the first."""
 
     path: str
-    version: int | None = None
-    schema: StructType = StructType()  # noqa: RUF009 (an empty schema is never added to)
+    table: lake.Snapshot | None = None
+
+    @property
+    def schema(self) -> StructType:
+        """The columns that events have had so far."""
+        return self.table.schema if self.table else StructType()
 
 
 def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapping[str, Any]) -> EventLog:
@@ -55,7 +59,7 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
         raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
     if last is not None and last.note[_CHANGES] and target.batches.get(last.note["app"], -1) < last.note["batch"]:
         found = _without_dead_write(write, found, last.version)
-    return EventLog(path, found.version, found.schema)
+    return EventLog(path, found)
 
 
 def _without_dead_write(write: Write, log: lake.Snapshot, version: int) -> lake.Snapshot:
@@ -68,13 +72,15 @@ def _without_dead_write(write: Write, log: lake.Snapshot, version: int) -> lake.
 
 def read(write: Write, log: EventLog) -> DataFrame | None:
     """All events; of one key and sequence there may be several, see `history.events.winners`."""
-    return None if log.version is None else lake.read(write.spark, log.path, version=log.version)
+    return None if log.table is None else lake.read(write.spark, log.path, version=log.table.version)
 
 
 def append(events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any]) -> None:
     """Adds events; `changes` rows of the target will follow them in its own commit."""
     settings = Settings(type_widening=write.settings.type_widening)
-    options = table_properties(settings, events.schema) if log.version is None else {"mergeSchema": "true"}
+    options = table_properties(settings, events.schema) if log.table is None else {"mergeSchema": "true"}
+    if log.table is not None and settings.type_widening:
+        lake.allow_widening(write.spark, log.table)
     note = {
         **write.commit.note,
         "app": write.commit.app_id,

@@ -1,5 +1,7 @@
 """The rule `in_range`."""
 
+from collections.abc import Callable
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -12,14 +14,18 @@ Bound = int | float | str
 def in_range(*, column: str, min: Bound | None = None, max: Bound | None = None) -> Column:
     """Inclusive at both ends; an end left out is open. NaN is in no range."""
     value = F.col(column)
-    low = F.lit(True) if min is None else value >= _bound(min)
-    high = ~_is_nan(value) if max is None else value <= _bound(max)
+    low = F.lit(True) if min is None else _compared(value, min, Column.__ge__)
+    high = ~_is_nan(value) if max is None else _compared(value, max, Column.__le__)
     return low & high
 
 
-def _bound(bound: Bound) -> Column:
-    """As a number that whole, decimal and text columns compare with exactly: a text of '5.5' is no whole number."""
-    return F.lit(float(bound) if isinstance(bound, int) and abs(bound) < 2**52 else bound)
+def _compared(value: Column, bound: Bound, compare: Callable[[Column, Column], Column]) -> Column:
+    """Against a whole number a text is compared as a number with a fraction: '5.5' is no whole one. Spark drops the
+    branch that is not of the column's type before it reads a row."""
+    if not isinstance(bound, int):
+        return compare(value, F.lit(bound))
+    as_text = compare(value, F.lit(float(bound)))
+    return F.when(F.typeof(value) == "string", as_text).otherwise(compare(value, F.lit(bound)))
 
 
 def _is_nan(value: Column) -> Column:
