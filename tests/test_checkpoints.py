@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import lakehouse.pipeline.progress
 from conftest import Project
 from lakehouse import run as run_job
 from lakehouse.errors import LakehouseError
+from lakehouse.pipeline import progress
 
 BRONZE = """
 layer: bronze
@@ -120,7 +120,7 @@ class Lakes:
 
         project = self.copy(lake, self.root / name)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lakehouse.progress, "save", fail)
+            patch.setattr(progress, "save", fail)
             assert "out of power" in str(self.run(job, project))
         assert (checkpoint(project, job) / "intent.json").exists()
         written = DAYS[:1] if name.endswith("first") else DAYS
