@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from conftest import Project, balanced
 from lakehouse import DataError, SinkError, read_table
+from lakehouse.csv_files import read_csv
 from lakehouse.session import job_session
-from lakehouse.text_files import read_csv
 
 OWN = ("_ingested_at", "_run_id", "_source_file")
 

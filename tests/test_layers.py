@@ -20,9 +20,9 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "errors log sample_data sql_text tables",
+    0: "errors holding log sample_data sql_text tables",
     1: "frames interrupts refusals registry spark_errors storage",
-    2: "config conform history key_ranges lake lease quality rules runs session text_files transforms",
+    2: "config conform csv_files history key_ranges lake lease quality rules runs session text_files transforms",
     3: "diagnosis planning sources targets upserts",
     4: "change_data quarantine reports",
     5: "batches sinks",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import api, reports, runs, session
-from lakehouse.config.project_files import conf_folder, find_job, job_files
+from lakehouse.config.project_files import conf_folder, find_job, job_files, own_conf
 from lakehouse.errors import ConfigError, LakehouseError, Problem
 from lakehouse.lease import held
 from lakehouse.planning import graph
@@ -233,8 +233,7 @@ def demo(options: argparse.Namespace) -> int:
     """The next day of the shop, every job from bronze to gold, and a look at what came of it."""
     from lakehouse.storage import read_text, write_text
 
-    own = Path(__file__).parents[2] / "conf"
-    plans = _planned(job_files(own), None)
+    plans = _planned(job_files(own_conf()), None)
     layout = plans[0].layout
     require_reachable(layout.root)
     done = int((read_text(layout.join("_demo", "day")) or "0").strip() or 0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 from uuid import uuid4
 
@@ -64,6 +65,25 @@ def quoted(name: str) -> str:
 def col(name: str) -> Column:
     """The top-level column of this very name."""
     return F.col(quoted(name))
+
+
+def file_name() -> Column:
+    """The row's file as it was listed: without the scheme of a local one."""
+    return F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/").alias(FILE)
+
+
+def any_null(names: Iterable[str]) -> Column:
+    """True for a row in which one of these columns is NULL."""
+    return reduce(Column.__or__, [col(name).isNull() for name in names])
+
+
+NAMED = 5
+"""How many offending rows an error names."""
+
+
+def named(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as an error shows them: `id=1, at=5; id=2, at=7`."""
+    return "; ".join(", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows)
 
 
 def attempt(condition: Column) -> Column:

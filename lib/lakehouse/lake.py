@@ -58,6 +58,21 @@ class CommitInfo:
     metrics: dict[str, int]
     note: dict[str, Any]
 
+    @property
+    def inserted(self) -> int:
+        """The rows that came into the table, by a MERGE or by an append."""
+        return self.metrics.get("numTargetRowsInserted", self.metrics.get("numOutputRows", 0))
+
+    @property
+    def updated(self) -> int:
+        """The rows of the table that a MERGE changed."""
+        return self.metrics.get("numTargetRowsUpdated", 0)
+
+    @property
+    def deleted(self) -> int:
+        """The rows that a MERGE took out of the table."""
+        return self.metrics.get("numTargetRowsDeleted", 0)
+
 
 def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
     """The table's present state from its log, or None where there is no table."""
@@ -234,13 +249,6 @@ def latest_note(path: str, latest: int, key: str) -> CommitInfo | None:
         if key in found.note:
             return found
     return None
-
-
-def job_notes(path: str, latest: int, depth: int = 200) -> list[dict[str, Any]]:
-    """The notes of the table's latest commits, newest first."""
-    return [
-        _commit_info(version, _actions(path, version)).note for version in range(latest, max(-1, latest - depth), -1)
-    ]
 
 
 def _actions(path: str, version: int) -> list[dict[str, Any]]:

@@ -94,13 +94,21 @@ def table_properties(settings: Settings, schema: StructType) -> dict[str, str]:
 
 
 def aligned(
-    df: DataFrame, before: Snapshot | None, write: Write, table: str, *, replaces: bool = False, types: bool = True
+    df: DataFrame,
+    before: Snapshot | None,
+    write: Write,
+    table: str,
+    *,
+    replaces: bool = False,
+    types: bool = True,
+    carried: Sequence[str] = (),
 ) -> tuple[DataFrame, list[str]]:
     """The frame as the table takes it, and the columns left out because the table does not take new ones.
 
     Raises SinkError for a changed type, unless the frame `replaces` the table or its `types` are looked at elsewhere.
+    Columns that are `carried` stay in the frame, and are none of the table's.
     """
-    rows = df.select(*map(col, visible(df)))
+    rows = df.select(*map(col, [*(name for name in visible(df) if name not in carried), *carried]))
     rows = with_comments(rows.select(*[_storable(rows, name, before).alias(name) for name in rows.columns]), write)
     twice = sorted({name for name in rows.columns if [other.lower() for other in rows.columns].count(name.lower()) > 1})
     if twice:
@@ -115,7 +123,7 @@ def aligned(
     if write.settings.evolve:
         return rows, []
     known = {column.name.lower() for column in before.schema}
-    ignored = [name for name in rows.columns if name.lower() not in known]
+    ignored = [name for name in rows.columns if name.lower() not in known and name not in carried]
     return rows.drop(*ignored), ignored
 
 

@@ -1,135 +1,18 @@
-"""Text files read by what they say themselves: CSV by the header of each file, JSON by the fields of each line."""
+"""JSON files read by the fields of their lines, and what text formats have in common."""
 
 from __future__ import annotations
 
-import bz2
-import csv
-import gzip
-import io
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 from lakehouse.errors import DataError
-from lakehouse.frames import FILE, HIDDEN_PREFIX, MALFORMED, UNKNOWN, col
-from lakehouse.storage import read_part
+from lakehouse.frames import HIDDEN_PREFIX, MALFORMED, UNKNOWN, col, file_name
 
-_HEADER_BYTES = 1 << 18
-_TAIL_BYTES, _COMPARED = 1 << 14, 200
 _ABSENT = f"{HIDDEN_PREFIX}absent"  # a column that no file has
 _LINE, _FIELDS = f"{HIDDEN_PREFIX}line", f"{HIDDEN_PREFIX}fields"
-_OPEN: dict[str, Callable[[bytes], io.BufferedIOBase]] = {
-    ".gz": lambda raw: gzip.GzipFile(fileobj=io.BytesIO(raw)),
-    ".bz2": lambda raw: bz2.BZ2File(io.BytesIO(raw)),
-}
-# A quote in a quoted field is doubled, and a field may hold line breaks (RFC 4180).
-_CSV = {"header": "true", "multiLine": "true", "escape": '"', "mode": "PERMISSIVE"}
-
-
-def read_csv(
-    spark: SparkSession, paths: Sequence[str], base: Mapping[str, str], options: Mapping[str, str]
-) -> DataFrame:
-    """Every file's rows as text, columns matched by each file's own header; files of one header are read at once.
-
-    Adds MALFORMED: the raw text of a record with too few or too many fields, whose columns are then all NULL.
-    """
-    chosen = {**_CSV, **options}
-    with ThreadPoolExecutor(16) as pool:
-        headers = list(pool.map(lambda path: _header(path, chosen), paths))
-        ends = dict(zip(paths, pool.map(lambda path: _unclosed(path, chosen), paths), strict=True))
-    layouts: dict[tuple[str, ...], list[str]] = {}
-    for path, header in zip(paths, headers, strict=True):
-        if header is not None:
-            layouts.setdefault(header, []).append(path)
-    frames = [
-        _read_layout(
-            spark, files, names, base, chosen, {file: end for file in files if (end := ends[file]) is not None}
-        )
-        for names, files in sorted(layouts.items())
-    ]
-    if not frames:
-        return spark.createDataFrame(
-            [], StructType([StructField(FILE, StringType()), StructField(MALFORMED, StringType())])
-        )
-    return reduce(lambda rows, more: rows.unionByName(more, allowMissingColumns=True), frames)
-
-
-def _read_layout(
-    spark: SparkSession, paths: Sequence[str], names: Sequence[str], base: Mapping[str, str], options: Mapping[str, str],
-    unclosed: Mapping[str, str],
-) -> DataFrame:  # fmt: skip
-    texts = StructType([StructField(name, StringType()) for name in (*names, MALFORMED)])
-    reader = spark.read.schema(texts).options(**base, **options).option("columnNameOfCorruptRecord", MALFORMED)
-    rows = reader.csv(list(paths))
-    # a record of the wrong length has its values in the wrong columns
-    whole = {name: F.when(col(MALFORMED).isNull(), col(name)) for name in names}
-    # Spark refuses to read the broken records alone: this never holds, and Spark cannot know
-    malformed = F.when(F.length(col(names[0])) < 0, col(names[0])).otherwise(col(MALFORMED))
-    found = rows.select("*", file_name())
-    if not unclosed:
-        return found.withColumns({**whole, MALFORMED: malformed})
-    swallowed = _swallowed(names[-1], unclosed)
-    record = F.concat_ws(options.get("sep", options.get("delimiter", ",")), *map(col, names))
-    kept = {name: F.when(~swallowed, value) for name, value in whole.items()}
-    return found.withColumns({**kept, MALFORMED: F.when(swallowed, record).otherwise(malformed)})
-
-
-def _swallowed(last: str, unclosed: Mapping[str, str]) -> Column:
-    """True for a record whose last field runs from an open quote to the end of its file: RFC 4180 gives no sign of it.
-
-    `unclosed` has the text behind each file's last quote. A value that was closed cannot end with it.
-    """
-    ends = F.from_json(F.lit(json.dumps(unclosed)), "map<string,string>")[col(FILE)]
-    return F.coalesce(col(last).rlike("[\n\r]") & col(last).endswith(ends), F.lit(False))
-
-
-def _unclosed(path: str, options: Mapping[str, str]) -> str | None:
-    """What stands behind a file's last quote, where a quote may have been left open; None where none was, or it is packed."""
-    if path.endswith(tuple(_OPEN)):
-        return None
-    quote, encoding = options.get("quote", '"'), options.get("encoding", options.get("charset", "utf-8"))
-    text = read_part(path, _TAIL_BYTES, last=True).decode(encoding, errors="replace")
-    _, found, end = text.rpartition(quote)
-    if (found and not end.strip("\r\n")) or (not found and len(text) < _TAIL_BYTES):
-        return None  # the quote is the last thing in the file, or there is none
-    return end[-_COMPARED:] if found else text[-_COMPARED:]
-
-
-def _header(path: str, options: Mapping[str, str]) -> tuple[str, ...] | None:
-    """A CSV file's column names; None for a file without a line."""
-    raw = read_part(path, _HEADER_BYTES)
-    suffix = next((ending for ending in _OPEN if path.endswith(ending)), None)
-    try:
-        plain = _OPEN[suffix](raw).read1(_HEADER_BYTES) if suffix else raw
-        encoding = options.get("encoding", options.get("charset", "utf-8"))
-        text = plain.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding, errors="replace")
-        separator = options.get("sep", options.get("delimiter", ","))
-        if separator == "\\t":
-            separator = "\t"
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar=options.get("quote", '"'))
-        first = next((row for row in reader if any(cell.strip() for cell in row)), None)
-    except (OSError, EOFError, csv.Error, LookupError, TypeError) as error:
-        raise DataError(f"{path}: its header cannot be read: {error}") from error
-    if first is None:
-        return None
-    if str(options.get("header", "true")).lower() != "true":
-        return tuple(f"_c{index}" for index, _ in enumerate(first))
-    return _distinct([name.strip() or f"_c{index}" for index, name in enumerate(first)])
-
-
-def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """The names with a number behind each repeat: a table has no two columns of one name."""
-    seen: dict[str, int] = {}
-    out = []
-    for name in names:
-        seen[name.lower()] = seen.get(name.lower(), 0) + 1
-        out.append(name if seen[name.lower()] == 1 else f"{name}_{seen[name.lower()]}")
-    return tuple(out)
 
 
 def read_json(
@@ -290,8 +173,3 @@ def as_text(fields: StructType) -> StructType:
             for field in fields
         ]
     )
-
-
-def file_name() -> Column:
-    """The row's file as it was listed: without the scheme of a local one."""
-    return F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/").alias(FILE)

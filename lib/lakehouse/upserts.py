@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
 from lakehouse.errors import DataError
-from lakehouse.frames import HIDDEN_PREFIX, col, payload, quoted
+from lakehouse.frames import HIDDEN_PREFIX, NAMED, any_null, col, named, payload, quoted
+from lakehouse.holding import held
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
 
 DELETES = f"{HIDDEN_PREFIX}deletes"  # the row deletes its key
@@ -49,12 +49,10 @@ def one_row_per_key(rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[
         (F.lit(False) if sequence_by else ~F.max(order).eqNullSafe(F.min(order))).alias(_CLASH),
     )
     kinds = [rows.schema[name].dataType for name in keys]
-    observed = Observation()
-    held = newest.observe(observed, *_metrics(kinds)).localCheckpoint()
-    found = observed.get
-    _require_clean(held, keys, int(found["null_keys"] or 0), int(found["clashes"] or 0))
+    grouped, found = held(newest, *_metrics(kinds))
+    _require_clean(grouped, keys, int(found["null_keys"] or 0), int(found["clashes"] or 0))
     return Batch(
-        held.select(f"{_NEWEST}.*"), int(found["rows"] or 0), int(found["keys"] or 0), ranges(found, keys, kinds)
+        grouped.select(f"{_NEWEST}.*"), int(found["rows"] or 0), int(found["keys"] or 0), ranges(found, keys, kinds)
     )
 
 
@@ -94,15 +92,26 @@ def with_present_keys(changes: DataFrame, broken: DataFrame | None, keys: Sequen
     flagged = changes.withColumn(PRESENT, F.lit(False))
     if broken is None:
         return flagged
-    present = broken.distinct().localCheckpoint()
-    if not present.where(" OR ".join(f"{quoted(key)} IS NULL" for key in keys)).isEmpty():
-        raise DataError(
-            f"a broken row has no readable key ({', '.join(keys)}): missing keys cannot be told, nothing is deleted"
-        )
+    present = readable_keys(broken, keys, "nothing is deleted")
     others = present.join(changes.select(*map(col, keys)), on=list(keys), how="left_anti").withColumn(
         PRESENT, F.lit(True)
     )
     return flagged.unionByName(others, allowMissingColumns=True)
+
+
+def readable_keys(broken: DataFrame, keys: Sequence[str], consequence: str) -> DataFrame:
+    """The keys of broken rows, once each, held; raises DataError where one cannot be read, and says the consequence."""
+    present, _ = held(broken.distinct())
+    if not present.where(any_null(keys)).isEmpty():
+        raise DataError(
+            f"a broken row has no readable key ({', '.join(keys)}): missing keys cannot be told, {consequence}"
+        )
+    return present
+
+
+def assigned(names: Iterable[str]) -> dict[str, str]:
+    """What an update or an insert of a MERGE sets: these columns, to the source's values."""
+    return {quoted(name): f"source.{quoted(name)}" for name in names}
 
 
 def _key(index: int) -> str:
@@ -110,28 +119,26 @@ def _key(index: int) -> str:
 
 
 def _metrics(kinds: Sequence[DataType]) -> list[Column]:
-    keys = [col(_key(index)) for index, _ in enumerate(kinds)]
-    null_key = reduce(Column.__or__, [key.isNull() for key in keys])
+    keys = [_key(index) for index, _ in enumerate(kinds)]
     return [
         F.sum(_ROWS).alias("rows"),
         F.count(F.lit(1)).alias("keys"),
         F.count_if(_CLASH).alias("clashes"),
-        F.sum(F.when(null_key, col(_ROWS))).alias("null_keys"),
-        *metrics(keys, kinds),
+        F.sum(F.when(any_null(keys), col(_ROWS))).alias("null_keys"),
+        *metrics(list(map(col, keys)), kinds),
     ]
 
 
-def _require_clean(held: DataFrame, keys: Sequence[str], null_keys: int, clashes: int) -> None:
+def _require_clean(grouped: DataFrame, keys: Sequence[str], null_keys: int, clashes: int) -> None:
     if null_keys:
         raise DataError(
             f"{null_keys} rows have NULL in the key ({', '.join(keys)}): add the rule not_null for it, or mend the source"
         )
     if clashes:
         columns = [_key(index) for index, _ in enumerate(keys)]
-        examples = held.where(_CLASH).select(*columns).orderBy(*columns).limit(5).collect()
-        named = "; ".join(", ".join(f"{key}={value}" for key, value in zip(keys, row, strict=True)) for row in examples)
+        examples = grouped.where(_CLASH).select(*columns).orderBy(*columns).limit(NAMED).collect()
         raise DataError(
-            f"{clashes} keys have different rows in one batch ({named}): name what orders them in sequence_by, or use keep_latest"
+            f"{clashes} keys have different rows in one batch ({named(keys, examples)}): name what orders them in sequence_by, or use keep_latest"
         )
 
 

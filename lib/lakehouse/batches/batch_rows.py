@@ -108,13 +108,17 @@ def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, DataFr
             if not isinstance(rows, DataFrame):
                 raise ValueError("it must return a DataFrame")
             if EXTRA in rows.columns:
-                rows = on_extras(step, rows).where(col(EXTRA).isNull()).drop(EXTRA)
+                rows = _without_extras(on_extras(step, rows))
     for sink in guarded(batch.plan):
         with explained(batch.plan, sink.step):
             reason = sink.step.entry.traits["guard"](rows, **call_options(sink.step.entry, sink.step.options))
             flagged = rows.withColumn(EXTRA, F.when(fits(batch.plan, sink), reason))
-        rows = on_extras(sink.step, flagged).where(col(EXTRA).isNull()).drop(EXTRA)
+        rows = _without_extras(on_extras(sink.step, flagged))
     return rows
+
+
+def _without_extras(flagged: DataFrame) -> DataFrame:
+    return flagged.where(col(EXTRA).isNull()).drop(EXTRA)
 
 
 def takes_out(plan: Plan) -> bool:
@@ -135,9 +139,7 @@ def deleting(plan: Plan) -> list[str]:
 
 def _deletes(plan: Plan, frame: DataFrame) -> Column:
     """True for a row that deletes: its payload counts for nothing. False where a condition needs the transforms first."""
-    found = F.coalesce(
-        F.expr(" OR ".join(f"coalesce({condition}, false)" for condition in deleting(plan))), F.lit(False)
-    )
+    found = F.expr(" OR ".join(f"coalesce({condition}, false)" for condition in deleting(plan)))
     try:
         frame.select(found)
     except (AnalysisException, ParseException):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -16,19 +15,18 @@ from pyspark.sql import functions as F
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.event_log import EventLog
-from lakehouse.change_data.holding import held
 from lakehouse.change_data.widening import widened
 from lakehouse.errors import DataError
-from lakehouse.frames import FILE, HIDDEN_PREFIX, col, require_columns, visible
+from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, any_null, col, hidden, named, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import NEW, OPERATION, SEQUENCE, TRUNCATE, after_truncate, events, invalid, winners
 from lakehouse.history.shape import Options, Shape, shaped
+from lakehouse.holding import held
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
-from lakehouse.upserts import same_keys
+from lakehouse.upserts import assigned, same_keys
 
-_NAMED = 5  # offending keys named in an error
 _FEW = 1_000_000  # rows whose keys are sent to every task
 
 
@@ -48,7 +46,6 @@ class _Found:
 
     history: DataFrame
     changes: DataFrame
-    remembered: int
     kinds: Mapping[str, int]
 
     @property
@@ -80,9 +77,10 @@ def apply(
     earlier = earlier_write(before, write)
     if earlier is not None:
         return replace(_written(table, earlier, earlier.note), repeated=True)
-    log = event_log.opened(write, table, before, options.meaning())
+    meaning = options.meaning()
+    log = event_log.opened(write, table, before, meaning)
     known = [name for name in log.schema.names if not name.startswith(HIDDEN_PREFIX)]
-    target = _Target(write, table, before, log, shaped(options, visible(df), known), options.meaning())
+    target = _Target(write, table, before, log, shaped(options, visible(df), known), meaning)
     given, ignored = _given(df, target, deletes, truncates)
     batch = _materialised(given, target.shape)
     if not batch.rows:
@@ -95,12 +93,9 @@ def _given(
 ) -> tuple[DataFrame, tuple[str, ...]]:
     """The frame's events in the types of the log, and the columns left out because the target takes no new ones."""
     found = events(df, target.shape, deletes, truncates)
-    rows, ignored = aligned(found, target.before, target.write, target.table, types=False)
-    kinds = {field.name: field.dataType for field in rows.schema}
-    hidden = [name for name in (SEQUENCE, OPERATION, FILE) if name in found.columns]
-    typed = found.select(*[col(name).cast(kind).alias(name) for name, kind in kinds.items()], *hidden)
+    rows, ignored = aligned(found, target.before, target.write, target.table, types=False, carried=hidden(found))
     allowed = target.write.settings.type_widening
-    return widened(typed, target.log.schema, allowed=allowed, table=target.table), tuple(ignored)
+    return widened(rows, target.log.schema, allowed=allowed, table=target.table), tuple(ignored)
 
 
 def _materialised(given: DataFrame, shape: Shape) -> _Batch:
@@ -122,27 +117,23 @@ def why_invalid(df: DataFrame, *, keys: Sequence[str], sequence_by: Sequence[str
     """For `on_invalid: quarantine`: what is wrong with a row that is no event; NULL where nothing is."""
     require_columns(df, [*keys, *sequence_by])
     truncates = F.lit(False) if apply_as_truncates is None else F.coalesce(F.expr(apply_as_truncates), F.lit(False))
-    no_key = ~truncates & reduce(Column.__or__, [col(name).isNull() for name in keys])
-    no_sequence = reduce(Column.__or__, [col(name).isNull() for name in sequence_by])
-    return F.when(no_key, f"NULL in the key ({', '.join(keys)})").when(
-        no_sequence, f"NULL in the sequence ({', '.join(sequence_by)})"
-    )
+    no_key = F.when(~truncates & any_null(keys), f"NULL in the key ({', '.join(keys)})")
+    return no_key.when(any_null(sequence_by), f"NULL in the sequence ({', '.join(sequence_by)})")
 
 
 def _said_of_invalid(rows: DataFrame, shape: Shape, count: int) -> str:
     files = [FILE] if FILE in rows.columns else []
     names = [*shape.keys, "sequence", *("file" for _ in files)]
-    shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(_NAMED).collect()
-    named = "; ".join(", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in shown)
+    shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(NAMED).collect()
     return (
         f"{count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
-        f"{named}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
+        f"{named(names, shown)}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
     )
 
 
 def _applied(batch: _Batch, target: _Target, truncating: bool) -> Written:
     found = _found(batch, target, truncating)
-    if not found.remembered:
+    if found is None:
         return Written(target.table, None, batch.rows, unchanged=batch.rows)
     counts = _counts(batch, found, target.shape)
     target = replace(target, write=replace(target.write, commit=replace(
@@ -151,14 +142,16 @@ def _applied(batch: _Batch, target: _Target, truncating: bool) -> Written:
     return _written(target.table, _commit(found, batch, target), counts)
 
 
-def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found:
-    """Works out, and holds, every event of the batch's keys and every row of the target that they change."""
+def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
+    """Works out, and holds, every event of the batch's keys and every row of the target that they change.
+
+    None where no event is new: the target has what they make.
+    """
     shape, write = target.shape, target.write
     counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
     history, seen = held(_history(batch, target, truncating), *counted)
-    remembered = int(seen["remembered"])
-    if not remembered:
-        return _Found(history, history, 0, {})
+    if not seen["remembered"]:
+        return None
     rows = diff.target_rows(history, shape)
     if target.before is None:
         changes = diff.all_inserted(rows)
@@ -168,7 +161,7 @@ def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found:
             present = _of_keys(present, batch, shape)
         changes = diff.difference(rows, present, shape)
     changes, kinds = held(changes, *diff.counters())
-    return _Found(history, changes, remembered, {**kinds, "closes": int(seen["closes"])})
+    return _Found(history, changes, {**kinds, "closes": int(seen["closes"])})
 
 
 def _history(batch: _Batch, target: _Target, truncating: bool) -> DataFrame:
@@ -229,7 +222,7 @@ def _commit(found: _Found, batch: _Batch, target: _Target) -> lake.CommitInfo | 
     if not found.kinds[diff.UPDATED] and not found.kinds[diff.DELETED]:
         return save_rows(rows, before, write, target.table, mode="append")
     ranged = "" if batch.truncates else within(batch.ranges, "target.")
-    values = diff.assignments(rows)
+    values = assigned(rows.columns)
     lake.merge(
         found.changes,
         before.path,
@@ -243,7 +236,6 @@ def _commit(found: _Found, batch: _Batch, target: _Target) -> lake.CommitInfo | 
 
 
 def _written(table: str, info: lake.CommitInfo | None, counts: Mapping[str, Any]) -> Written:
-    metrics = info.metrics if info is not None else {}
     return Written(
         table,
         info.version if info is not None else None,
@@ -252,7 +244,7 @@ def _written(table: str, info: lake.CommitInfo | None, counts: Mapping[str, Any]
         int(counts["updated"]),
         int(counts["deleted"]),
         int(counts["unchanged"]),
-        target_inserted=metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0)),
-        target_updated=metrics.get("numTargetRowsUpdated", 0),
-        target_deleted=metrics.get("numTargetRowsDeleted", 0),
+        target_inserted=info.inserted if info is not None else 0,
+        target_updated=info.updated if info is not None else 0,
+        target_deleted=info.deleted if info is not None else 0,
     )

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, takewhile
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
+from pyspark.sql.types import DataType, StructType
 
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.event_log import EventLog
-from lakehouse.change_data.holding import held
 from lakehouse.change_data.widening import widened
 from lakehouse.errors import DataError
-from lakehouse.frames import FILE, HIDDEN_PREFIX, col, quoted, visible
+from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, col, named, quoted, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import snapshots as taken
 from lakehouse.history.events import SEQUENCE
 from lakehouse.history.snapshot_options import SnapshotOptions, snapshot_shape, version, version_of_file
 from lakehouse.history.snapshots import SnapshotShape
+from lakehouse.holding import held
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
-from lakehouse.upserts import same_keys
+from lakehouse.upserts import assigned, readable_keys, same_keys
 
-_NAMED = 5
 _TEXT = f"{HIDDEN_PREFIX}version_text"
 _ROWS, _LAST = f"{HIDDEN_PREFIX}rows", f"{HIDDEN_PREFIX}last"
 
@@ -57,7 +56,9 @@ class _Counts:
     rows: int = 0
     inserted: int = 0
     updated: int = 0
-    target: dict[str, int] = field(default_factory=dict)
+    target_inserted: int = 0
+    target_updated: int = 0
+    target_deleted: int = 0
     version: int | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -66,19 +67,18 @@ class _Counts:
         self.rows += counts["rows"]
         self.inserted += counts["inserted"]
         self.updated += counts["updated"]
-        metrics = info.metrics if info is not None else {}
-        inserted = metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0))
-        for name, value in (("inserted", inserted), ("updated", metrics.get("numTargetRowsUpdated", 0)),
-                            ("deleted", metrics.get("numTargetRowsDeleted", 0))):  # fmt: skip
-            self.target[name] = self.target.get(name, 0) + value
-        self.version = info.version if info is not None else self.version
+        if info is not None:
+            self.target_inserted += info.inserted
+            self.target_updated += info.updated
+            self.target_deleted += info.deleted
+            self.version = info.version
 
     def written(self, table: str, ignored: tuple[str, ...]) -> Written:
         """All of it as one write."""
         return Written(
             table, self.version, self.rows, self.inserted, self.updated, 0, self.rows - self.inserted - self.updated,
-            target_inserted=self.target.get("inserted", 0), target_updated=self.target.get("updated", 0),
-            target_deleted=self.target.get("deleted", 0), ignored=ignored, notes=tuple(self.notes),
+            target_inserted=self.target_inserted, target_updated=self.target_updated,
+            target_deleted=self.target_deleted, ignored=ignored, notes=tuple(self.notes),
         )  # fmt: skip
 
 
@@ -119,18 +119,13 @@ def _given(
 ) -> tuple[DataFrame, tuple[str, ...]]:
     """The rows in the types of the target, each with its snapshot's version; and the columns left out."""
     beside = [shape.since] if shape.since and shape.since not in shape.kept else []
-    names = [*shape.keys, *shape.kept]
-    rows, ignored = aligned(df.select(*map(col, names)), before, write, table, types=False)
-    kinds = {field.name: field.dataType for field in rows.schema}
-    typed = df.select(
-        *[col(name).cast(kind).alias(name) for name, kind in kinds.items()],
-        *[col(name) for name in beside if name not in kinds],
-        version(options, write.now).alias(SEQUENCE),
-        *([col(FILE)] if FILE in df.columns else []),
+    files = [FILE] if FILE in df.columns else []
+    named_rows = df.withColumn(SEQUENCE, version(options, write.now)).select(
+        *map(col, (*shape.keys, *shape.kept, *beside, SEQUENCE, *files))
     )
-    if before is None:
-        return typed, tuple(ignored)
-    return widened(typed, before.schema, allowed=write.settings.type_widening, table=table), tuple(ignored)
+    rows, ignored = aligned(named_rows, before, write, table, types=False, carried=[*beside, SEQUENCE, *files])
+    known = before.schema if before is not None else StructType()
+    return widened(rows, known, allowed=write.settings.type_widening, table=table), tuple(ignored)
 
 
 def _materialised(given: DataFrame, target: _Target) -> DataFrame:
@@ -141,11 +136,10 @@ def _materialised(given: DataFrame, target: _Target) -> DataFrame:
     if not found["invalid"]:
         return rows
     names = [*shape.keys, *([shape.since] if shape.since else []), SEQUENCE, *([FILE] if FILE in rows.columns else [])]
-    shown = rows.where(bad).select(*map(col, names)).limit(_NAMED).collect()
+    shown = rows.where(bad).select(*map(col, names)).limit(NAMED).collect()
     said = [name.removeprefix(HIDDEN_PREFIX).replace("sequence", "version") for name in names]
-    named = "; ".join(", ".join(f"{name}={value}" for name, value in zip(said, row, strict=True)) for row in shown)
     raise DataError(
-        f"{found['invalid']} rows of the snapshot have NULL in the key, the version or 'updated_at': {named}; nothing was applied"
+        f"{found['invalid']} rows of the snapshot have NULL in the key, the version or 'updated_at': {named(said, shown)}; nothing was applied"
     )
 
 
@@ -202,12 +196,11 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
 def _earlier(before: lake.Snapshot | None, target: _Target) -> _Counts:
     """What an earlier try of this batch had got in."""
     done = _Counts()
-    for write in _identities(target.write):
+    for write in takewhile(lambda named: _is_used(named, before), _identities(target.write)):
         info = earlier_write(before, write)
-        if info is None:
-            return done
-        done.add(info.note, info)
-    raise AssertionError("identities never end")
+        if info is not None:
+            done.add(info.note, info)
+    return done
 
 
 def _identities(write: Write) -> Iterator[Write]:
@@ -220,7 +213,11 @@ def _identities(write: Write) -> Iterator[Write]:
 
 def _unused(write: Write, before: lake.Snapshot | None) -> Write:
     """The write under the first identity that this batch has not used yet."""
-    return next(named for named in _identities(write) if before is None or not before.has(named.commit))
+    return next(named for named in _identities(write) if not _is_used(named, before))
+
+
+def _is_used(write: Write, before: lake.Snapshot | None) -> bool:
+    return before is not None and before.has(write.commit)
 
 
 def _one_per_key(rows: DataFrame, target: _Target) -> DataFrame:
@@ -228,10 +225,10 @@ def _one_per_key(rows: DataFrame, target: _Target) -> DataFrame:
     shape = target.shape
     grouped, found = held(taken.one_per_key(rows, shape), F.count_if(taken.clashes()).alias("clashes"))
     if found["clashes"]:
-        keys = grouped.where(taken.clashes()).select(*map(col, shape.keys)).orderBy(*map(col, shape.keys)).limit(_NAMED)
-        named = "; ".join(", ".join(f"{k}={v}" for k, v in zip(shape.keys, row, strict=True)) for row in keys.collect())
+        keys = grouped.where(taken.clashes()).select(*map(col, shape.keys)).orderBy(*map(col, shape.keys)).limit(NAMED)
         raise DataError(
-            f"{target.table}: {found['clashes']} keys have different rows in one snapshot ({named}); nothing was applied"
+            f"{target.table}: {found['clashes']} keys have different rows in one snapshot "
+            f"({named(shape.keys, keys.collect())}); nothing was applied"
         )
     return taken.rows_of(grouped)
 
@@ -248,19 +245,9 @@ def _compared(
         present = present.where(col(shape.end).isNull()) if shape.versioned else present
     spared = write.quarantined(shape.keys) if shape.hard_deletes != "ignore" else None
     if spared is not None:
-        spared = _readable(spared, target)
+        spared = readable_keys(spared, shape.keys, f"nothing was applied to {target.table}")
     version = F.lit(write.now) if snapshot.version is None else F.lit(snapshot.version).cast(target.version_kind)
     return held(taken.compared(rows, present, spared, shape, version, target.kind), *taken.counters())
-
-
-def _readable(spared: DataFrame, target: _Target) -> DataFrame:
-    keys, _ = held(spared.distinct())
-    if not keys.where(" OR ".join(f"{quoted(key)} IS NULL" for key in target.shape.keys)).isEmpty():
-        raise DataError(
-            f"{target.table}: a broken row has no readable key ({', '.join(target.shape.keys)}): "
-            "missing keys cannot be told, nothing was applied"
-        )
-    return keys
 
 
 def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
@@ -279,12 +266,12 @@ def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -
         return save_rows(rows, None, write, target.table, mode="append")
     if write.settings.type_widening:
         lake.allow_widening(write.spark, before)
-    condition, values = same_keys(target.shape.keys), diff.assignments(rows)
+    condition, values = same_keys(target.shape.keys), assigned(rows.columns)
     updates = values
     if target.shape.versioned:
         start, end = quoted(target.shape.start), quoted(target.shape.end)
         condition += f" AND target.{start} = source.{quoted(taken.MATCHED)} AND target.{end} IS NULL"
-        updates = {quoted(name): f"source.{quoted(name)}" for name in taken.ending(target.shape)}
+        updates = assigned(taken.ending(target.shape))
     clauses = [(diff.DELETED, None), (taken.REVISED, values), (diff.UPDATED, updates)]
     lake.merge(
         changes, before.path, write.commit, condition=condition, evolve=write.settings.evolve,

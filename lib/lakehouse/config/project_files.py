@@ -32,10 +32,14 @@ def conf_folder(folder: Path) -> Path:
     for place in (folder, *folder.parents):
         if (place / "conf").is_dir() and job_files(place / "conf"):
             return place / "conf"
-    own = Path(__file__).parents[3] / "conf"
-    if own.is_dir():
-        return own
+    if own_conf().is_dir():
+        return own_conf()
     raise ConfigError(f"no folder conf/ with jobs in {folder} or above it")
+
+
+def own_conf() -> Path:
+    """The `conf/` beside the product's own code: the example shop's."""
+    return Path(__file__).parents[3] / "conf"
 
 
 def job_files(conf: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -106,8 +106,3 @@ def counters() -> list[Column]:
 def is_kind(kind: str) -> str:
     """The condition of a MERGE's clause."""
     return f"source.{quoted(KIND)} = '{kind}'"
-
-
-def assignments(rows: DataFrame) -> Mapping[str, str]:
-    """What an update or an insert sets: every column of the target that the difference has."""
-    return {quoted(name): f"source.{quoted(name)}" for name in rows.columns if not name.startswith(HIDDEN_PREFIX)}

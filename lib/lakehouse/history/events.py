@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from lakehouse.frames import FILE, HIDDEN_PREFIX, col, orderable
+from lakehouse.frames import FILE, HIDDEN_PREFIX, any_null, col, orderable
 from lakehouse.history.shape import Shape
 
 SEQUENCE = f"{HIDDEN_PREFIX}sequence"
@@ -27,32 +27,26 @@ def events(df: DataFrame, shape: Shape, deletes: str | None = None, truncates: s
             operation = F.when(F.coalesce(F.expr(condition), F.lit(False)), name).otherwise(operation)
     beside = [col(FILE)] if FILE in df.columns else []
     flagged = df.select(*map(col, df.columns), operation.alias(OPERATION), sequence(shape).alias(SEQUENCE))
-    keys, kept = [col(name) for name in shape.keys], [col(name) for name in shape.kept if name in df.columns]
+    there = [name for name in shape.kept if name in df.columns]
+    keys, kept = [col(name) for name in shape.keys], [col(name) for name in there]
     if truncates is not None:
         keys = [F.when(col(OPERATION) != TRUNCATE, key) for key in keys]
     if deletes is not None or truncates is not None:
         kept = [F.when(col(OPERATION) == UPSERT, value) for value in kept]
-    named = zip((*keys, *kept), (*shape.keys, *(name for name in shape.kept if name in df.columns)), strict=True)
-    return flagged.select(*[value.alias(name) for value, name in named], col(SEQUENCE), col(OPERATION), *beside)
+    values = zip((*keys, *kept), (*shape.keys, *there), strict=True)
+    return flagged.select(*[value.alias(name) for value, name in values], col(SEQUENCE), col(OPERATION), *beside)
 
 
 def sequence(shape: Shape) -> Column:
     """What orders the events of a key: the column, or a struct of several; NULL where one of them is NULL."""
     if len(shape.sequence) == 1:
         return col(shape.sequence[0])
-    columns = [col(name) for name in shape.sequence]
-    whole = columns[0].isNotNull()
-    for column in columns[1:]:
-        whole = whole & column.isNotNull()
-    return F.when(whole, F.struct(*[column.alias(name) for column, name in zip(columns, shape.sequence, strict=True)]))
+    return F.when(~any_null(shape.sequence), F.struct(*[col(name).alias(name) for name in shape.sequence]))
 
 
 def invalid(shape: Shape) -> Column:
     """True for an event without a sequence, or, unless it is a truncate, without a whole key."""
-    no_key = F.lit(False)
-    for name in shape.keys:
-        no_key = no_key | col(name).isNull()
-    return col(SEQUENCE).isNull() | (no_key & (col(OPERATION) != TRUNCATE))
+    return col(SEQUENCE).isNull() | (any_null(shape.keys) & (col(OPERATION) != TRUNCATE))
 
 
 def after_truncate(rows: DataFrame) -> DataFrame:

@@ -42,7 +42,7 @@ class Options:
     sequence_by: Sequence[str]
     columns: Selection
     ignore_nulls: Selection
-    tracked: Selection
+    tracked: Selection = Selection("track_history_")
     ignore_all_nulls: bool = False
     keep_previous: Sequence[str] = ()
     versioned: bool = False

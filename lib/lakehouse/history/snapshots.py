@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 from typing import Literal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from lakehouse.frames import HIDDEN_PREFIX, col, orderable
+from lakehouse.frames import HIDDEN_PREFIX, any_null, col, orderable
 from lakehouse.history.difference import (
     BY_NEW,
     DELETED,
@@ -197,5 +196,4 @@ def own_columns(shape: SnapshotShape) -> list[str]:
 
 def is_invalid(shape: SnapshotShape) -> Column:
     """True for a row without a whole key, or without the column that says since when it holds."""
-    needed = [*shape.keys, *([shape.since] if shape.since else [])]
-    return reduce(Column.__or__, [col(name).isNull() for name in needed])
+    return any_null([*shape.keys, *([shape.since] if shape.since else [])])

@@ -30,9 +30,9 @@ def require_own_targets(run: Run) -> None:
     for sink in run.plan.sinks:
         if sink.step.option("table"):
             _require_own_target(run, sink)
-    for place, names in _batch_folders(run.plan).items():
-        own = batch_folders(run.plan.name) + run.progress.id
-        if run.progress.fresh and any(not name.startswith(own) for name in names):
+    own = batch_folders(run.plan.name) + run.progress.id
+    for place, names in (_batch_folders(run.plan) if run.progress.fresh else {}).items():
+        if any(not name.startswith(own) for name in names):
             raise SinkError(
                 f"the checkpoint {run.folder} is gone, but {place} was filled by this job; restore it, or {_remedy(run)}"
             )

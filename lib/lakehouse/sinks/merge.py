@@ -10,13 +10,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import lake
-from lakehouse.frames import HIDDEN_PREFIX, col, quoted, require_columns
+from lakehouse.frames import col, quoted, require_columns, visible
 from lakehouse.registry import Columns, Name, Sql, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, has_no_match, require_commit, save_rows
 from lakehouse.upserts import (
     DELETES,
     PRESENT,
     Batch,
+    assigned,
     different,
     newer,
     not_older,
@@ -114,7 +115,7 @@ def _matched(
 ) -> list[tuple[str, Mapping[str, str] | None]]:
     """For keys that are there: delete where asked, update where newer or, without a sequence, different."""
     there = {name.lower() for name in known}
-    shown = [name for name in rows.columns if not name.startswith(HIDDEN_PREFIX) and name not in keys]
+    shown = [name for name in visible(rows) if name not in keys]
     updated = [name for name in shown if update_columns is None or name in update_columns]
     compared = [name for name in updated if name.lower() in there]
     changed = (
@@ -122,7 +123,7 @@ def _matched(
         if sequence_by
         else different(compared, [n for n in updated if n not in compared])
     )
-    update = {quoted(name): f"source.{quoted(name)}" for name in updated}
+    update = assigned(updated)
     if DELETES not in rows.columns:
         return [(changed, update)]
     return [
@@ -132,9 +133,8 @@ def _matched(
 
 
 def _not_matched(source: DataFrame) -> tuple[str, Mapping[str, str]]:
-    shown = [name for name in source.columns if not name.startswith(HIDDEN_PREFIX)]
     deletes = f" AND NOT source.{quoted(DELETES)}" if DELETES in source.columns else ""
-    return _counts(source) + deletes, {quoted(name): f"source.{quoted(name)}" for name in shown}
+    return _counts(source) + deletes, assigned(visible(source))
 
 
 def _counts(source: DataFrame) -> str:
@@ -143,11 +143,8 @@ def _counts(source: DataFrame) -> str:
 
 
 def _written(table: str, info: lake.CommitInfo, count: int) -> Written:
-    metrics = info.metrics
-    inserted = metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0))
-    updated = metrics.get("numTargetRowsUpdated", 0)
-    deleted = metrics.get("numTargetRowsMatchedDeleted", 0)
+    deleted = info.metrics.get("numTargetRowsMatchedDeleted", 0)
     return Written(
-        table, info.version, count, inserted, updated, deleted, count - inserted - updated - deleted,
-        target_inserted=inserted, target_updated=updated, target_deleted=metrics.get("numTargetRowsDeleted", deleted),
+        table, info.version, count, info.inserted, info.updated, deleted, count - info.inserted - info.updated - deleted,
+        target_inserted=info.inserted, target_updated=info.updated, target_deleted=info.deleted,
     )  # fmt: skip

@@ -36,7 +36,6 @@ def scd1(
         sequence_by,
         Selection("", column_list, except_column_list),
         Selection("ignore_null_updates_", ignore_null_updates_column_list, ignore_null_updates_except_column_list),
-        Selection("track_history_"),
         ignore_all_nulls=ignore_null_updates,
     )
     return apply(df, write, table, options, deletes=apply_as_deletes, truncates=apply_as_truncates)

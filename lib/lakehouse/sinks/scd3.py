@@ -36,7 +36,6 @@ def scd3(
         sequence_by,
         Selection("", column_list, except_column_list),
         Selection("ignore_null_updates_", ignore_null_updates_column_list, ignore_null_updates_except_column_list),
-        Selection("track_history_"),
         ignore_all_nulls=ignore_null_updates,
         keep_previous=keep_previous,
     )

@@ -12,13 +12,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
 
+from lakehouse.csv_files import read_csv
 from lakehouse.errors import DataError
-from lakehouse.frames import FILE, UNKNOWN, col, visible
+from lakehouse.frames import FILE, UNKNOWN, col, file_name, visible
 from lakehouse.registry import source
 from lakehouse.sources import Read
 from lakehouse.storage import FileInfo, list_files
 from lakehouse.tables import is_remote, resolved
-from lakehouse.text_files import as_text, file_name, leftovers, read_csv, read_json
+from lakehouse.text_files import as_text, leftovers, read_json
 
 Format = Literal["csv", "json", "parquet", "avro", "orc", "text"]
 Evolution = Literal["add_new_columns", "rescue", "fail", "none"]
