@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Project, balanced
 from lakehouse import ConfigError, DataError, SinkError
-from lakehouse.change_data import apply
+from lakehouse.change_data import apply, full_snapshots
 
 JOB = """
 layer: silver
@@ -303,6 +303,24 @@ def test_snapshots_are_applied_in_their_order_and_an_older_one_is_skipped(projec
     assert (late.rows_unchanged, late.outputs[0].version) == (1, None)
     snapshot(project, 3, "1,Ann,3", "3,Dan,3")
     assert held(project) == ["1 Ann 1 None", "2 Bea 1 2", "3 Cid 2 3", "3 Dan 3 None"]
+
+
+def test_snapshots_that_a_dead_run_got_in_are_counted_once(project, monkeypatch):
+    commit = full_snapshots._commit
+
+    def crash(changes, before, target):
+        commit(changes, before, target)
+        if target.write.commit.note["snapshot"] == "3":
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(full_snapshots, "_commit", crash)
+        with pytest.raises(Exception, match="power cut"):
+            snapshot(project, 1, "1,Ann,1", "2,Bea,1", "1,Ann,2", "2,Bea,2", "1,Ann,3", "1,Zoe,4")
+    record = project.run("s")
+    assert held(project) == ["1 Ann 1 4", "1 Zoe 4 None", "2 Bea 1 3"]
+    assert (record.rows_to_sink, record.rows_inserted, record.rows_updated, record.rows_unchanged) == (6, 2, 1, 3)
+    assert (balanced(record), record.notes) == (True, ())
 
 
 def test_a_key_whose_row_is_broken_is_not_missing(project):

@@ -27,6 +27,7 @@ from lakehouse.upserts import assigned, readable_keys, same_keys
 
 _TEXT = f"{HIDDEN_PREFIX}version_text"
 _ROWS, _LAST = f"{HIDDEN_PREFIX}rows", f"{HIDDEN_PREFIX}last"
+_BATCH, _OWN = f"{HIDDEN_PREFIX}batch", f"{HIDDEN_PREFIX}own"  # the batch that brought a version; this batch's versions
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class _Snapshot:
     version: str | None
     rows: int
     accepted: bool = True
+    own: bool = False
+    """An earlier try of this batch had accepted it."""
 
 
 @dataclass
@@ -61,6 +64,8 @@ class _Counts:
     target_deleted: int = 0
     version: int | None = None
     notes: list[str] = field(default_factory=list)
+    committed: set[str | None] = field(default_factory=set)
+    """The versions of the snapshots that have a commit."""
 
     def add(self, counts: Mapping[str, int], info: lake.CommitInfo | None) -> None:
         """Adds one snapshot."""
@@ -99,10 +104,13 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
         return replace(done.written(table, ignored), repeated=True)
     rows = _materialised(given, target)
     for snapshot in _snapshots(rows, log, target):
+        if snapshot.own and snapshot.version in done.committed:
+            continue
         if snapshot.accepted:
             done.add(*_accept(snapshot, rows, target))
-        else:
-            done.add({"rows": snapshot.rows, "inserted": 0, "updated": 0}, None)
+            continue
+        done.add({"rows": snapshot.rows, "inserted": 0, "updated": 0}, None)
+        if not snapshot.own:
             done.notes.append(
                 f"{table}: snapshot {snapshot.version} skipped, it is not newer than the last accepted one"
             )
@@ -154,11 +162,13 @@ def _snapshots(rows: DataFrame, log: EventLog | None, target: _Target) -> list[_
         empty = files.select(version_of_file(col(FILE), options).alias(SEQUENCE), F.lit(0).cast("bigint").alias(_ROWS))
         found = found.unionByName(empty).groupBy(SEQUENCE).agg(F.sum(_ROWS).alias(_ROWS))
     known = event_log.read(write, log)
-    accepted = F.lit(True)
+    accepted, own = F.lit(True), F.lit(False)
     if known is not None:
-        found = found.crossJoin(known.agg(F.max(SEQUENCE).alias(_LAST)))
+        own_ones = F.collect_set(F.when(col(_BATCH) == _name(write), col(SEQUENCE)))
+        found = found.crossJoin(known.agg(F.max(SEQUENCE).alias(_LAST), own_ones.alias(_OWN)))
         accepted = col(_LAST).isNull() | (col(SEQUENCE) > col(_LAST))
-    versions = found.select(col(SEQUENCE).cast("string").alias(_TEXT), _ROWS, accepted.alias("accepted"), SEQUENCE)
+        own = F.array_contains(_OWN, col(SEQUENCE))
+    versions = found.select(col(SEQUENCE).cast("string").alias(_TEXT), _ROWS, accepted, own, SEQUENCE)
     listed = [_Snapshot(*row) for row in versions.orderBy(SEQUENCE).drop(SEQUENCE).collect()]
     if any(snapshot.version is None for snapshot in listed):
         raise DataError(
@@ -183,7 +193,8 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
         "inserted": states[diff.INSERTED],
         "updated": states[diff.UPDATED] + states[taken.REVISED],
     }
-    write = _unused(replace(write, commit=replace(write.commit, note={**write.commit.note, **counts})), before)
+    note = {**write.commit.note, **counts, "snapshot": snapshot.version}
+    write = _unused(replace(write, commit=replace(write.commit, note=note)), before)
     changed = sum(states.values())
     if options.has_version:
         log = event_log.opened(write, target.table, before, options.meaning())
@@ -200,7 +211,13 @@ def _earlier(before: lake.Snapshot | None, target: _Target) -> _Counts:
         info = earlier_write(before, write)
         if info is not None:
             done.add(info.note, info)
+            done.committed.add(info.note["snapshot"])
     return done
+
+
+def _name(write: Write) -> str:
+    """The batch, as the snapshots that it brought are remembered."""
+    return f"{write.commit.app_id}#{write.commit.batch}"
 
 
 def _identities(write: Write) -> Iterator[Write]:
@@ -255,8 +272,9 @@ def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
     version = F.lit(snapshot.version).cast(target.version_kind)
     run = F.lit(target.write.commit.note.get("run_id")).cast("string")
     return target.write.spark.range(1).select(
-        version.alias(SEQUENCE), F.lit(snapshot.rows).cast("bigint").alias(_ROWS), run.alias(event_log.RUN)
-    )
+        version.alias(SEQUENCE), F.lit(snapshot.rows).cast("bigint").alias(_ROWS), run.alias(event_log.RUN),
+        F.lit(_name(target.write)).alias(_BATCH),
+    )  # fmt: skip
 
 
 def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> lake.CommitInfo:
