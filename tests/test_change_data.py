@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from conftest import Project, balanced
-from lakehouse import ConfigError, DataError, SinkError
+from lakehouse import ConfigError, DataError, SinkError, read_table
 from lakehouse.change_data import apply, full_snapshots
 
 JOB = """
@@ -130,6 +130,23 @@ def test_scd3_keeps_the_previous_value_and_when_it_changed(project):
     feed.send("1 Ann Bonn 5")
     shown = ("id", "name", "city", "previous_city", "city_changed_at")
     assert feed.rows(*shown) == ["1 Ann Lyon Bonn 9", "2 Bea Oslo - -"]
+
+
+def test_a_history_is_read_as_of_its_own_time_whatever_its_bounds_are_called(project):
+    feed = Feed(project, "scd2", ", start_column: since, end_column: until, current_flag: true")
+    feed.send("1 Ann - 1", "1 Bea - 5", "2 Cid - 3", "2 - - 4 D")
+
+    def names(as_of):
+        found = read_table("silver.t", as_of=as_of, lake=str(project.lake))
+        return sorted(row["name"] for row in found.collect())
+
+    assert [names(time) for time in (0, 1, 3, 4, 5, "6")] == [[], ["Ann"], ["Ann", "Cid"], ["Ann"], ["Bea"], ["Bea"]]
+    with pytest.raises(ConfigError, match=r"as_of: 'June' is no int, the type of since in silver\.t"):
+        names("June")
+    project.job("y", JOB.format(sink="scd1", more="").replace("silver.t", "silver.u"))
+    project.run("y")
+    with pytest.raises(DataError, match=r"silver\.u has no as_of: it is no history: it has no column __START_AT"):
+        read_table("silver.u", as_of=1, lake=str(project.lake))
 
 
 def test_a_batch_that_changes_nothing_writes_no_version(project):

@@ -333,6 +333,34 @@ def test_a_lookup_takes_several_keys_and_columns_of_one_name(make):
          make("day date, code string, rate double", (date(2026, 1, 1), "EUR", 1.5), (date(2026, 1, 2), "EUR", None)))  # fmt: skip
 
 
+def test_a_lookup_as_of_takes_the_version_that_was_valid_then(make):
+    history = make("id int, city string, __START_AT int, __END_AT int",
+                   (1, "Rome", 10, 20), (1, "Oslo", 20, 30), (1, "Bonn", 40, None), (2, None, 5, None))  # fmt: skip
+    facts = [(1, 9), (1, 10), (1, 19), (1, 20), (1, 35), (1, 99), (2, 7), (3, 7), (None, 7), (1, None)]
+    found = apply("lookup", make("id int, t int", *facts), {"s.h": history}, table="s.h", on=["id"], as_of="t",
+                  columns={"city": "city", "since": "__START_AT"}, unknown={"since": -1})  # fmt: skip
+    cities = [None, "Rome", "Rome", "Oslo", None, "Bonn", None, None, None, None]
+    since = [-1, 10, 10, 20, -1, 40, 5, -1, -1, -1]
+    expected = [(*fact, city, start) for fact, city, start in zip(facts, cities, since, strict=True)]
+    same(found, make("id int, t int, city string, since int", *expected))
+
+
+def test_a_lookup_as_of_goes_by_the_first_of_several_sequence_columns(make):
+    history = make("id int, v string, f struct<t:int,n:int>, u struct<t:int,n:int>",
+                   (1, "a", (1, 1), (1, 2)), (1, "b", (1, 2), (5, 1)), (1, "c", (5, 1), None))  # fmt: skip
+    found = apply("lookup", make("id int, t int", (1, 1), (1, 4), (1, 5)), {"s.h": history}, table="s.h", on=["id"],
+                  as_of="t", columns=["v"], start_column="f", end_column="u")  # fmt: skip
+    same(found, make("id int, t int, v string", (1, 1, "b"), (1, 4, "b"), (1, 5, "c")))
+
+
+def test_a_lookup_as_of_says_what_it_cannot_do(make, customers):
+    facts = make("id int, t int", (1, 1))
+    with pytest.raises(ValueError, match="it is no history: it has no column __START_AT and no __END_AT"):
+        apply("lookup", facts, {"s.c": customers}, table="s.c", on=["id"], columns=["name"], as_of="t")
+    with pytest.raises(ValueError, match="'unknown' names 'nmae', which is none of 'columns': name"):
+        apply("lookup", facts, {"s.c": customers}, table="s.c", on=["id"], columns=["name"], unknown={"nmae": 1})
+
+
 def test_a_union_goes_by_name_and_fills_what_is_missing(make):
     first, second, third = make("a int, b string", (1, "x")), make("b string, a int", ("y", 2)), make("c int", (3,))
     same(apply("union", first, {"s.b": second, "s.c": third}, tables_=["s.b", "s.c"]),

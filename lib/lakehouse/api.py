@@ -42,25 +42,26 @@ def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = N
         return run_plan(plan, spark, full_refresh=full_refresh)
 
 
-def read_table(name: str, version: int | None = None, timestamp: str | None = None, as_of: str | None = None, *,
+def read_table(name: str, version: int | None = None, timestamp: str | None = None, as_of: object = None, *,
                spark: SparkSession | None = None, lake: str | None = None) -> DataFrame:  # fmt: skip
     """The rows of the table `layer.name`, now, or at a version or a time of its Delta log.
 
-    Raises ConfigError for a wrong name, DataError where there is no such table. `as_of` (a history's own time) is not
-    built yet.
+    `as_of` is on a history's own time, in the type of its bounds (their first column, where there are several): the
+    rows that were valid then, one per key. Raises ConfigError for a wrong name or an `as_of` that is no such time,
+    DataError where there is no such table, or it is no history.
     """
     if not is_table_name(name):
         raise ConfigError(f"'{name}' is no table's name; it is layer.table, such as silver.orders")
-    if as_of is not None:
-        raise ConfigError("as_of needs a history table, which is not built yet; use version or timestamp")
     from lakehouse import lake as tables
+    from lakehouse.intervals import rows_at
     from lakehouse.session import get_spark
 
     spark = spark or get_spark()
     path = Layout(lake_root(conf_or_cwd() / "job.yml", lake)).table(name)
     if tables.snapshot(spark, path) is None:
         raise DataError(f"there is no table {name} at {path}")
-    return tables.read(spark, path, version, timestamp)
+    rows = tables.read(spark, path, version, timestamp)
+    return rows if as_of is None else rows_at(rows, as_of, name)
 
 
 def lake_root(file: Path, lake: str | None = None) -> str:

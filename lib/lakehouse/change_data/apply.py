@@ -23,6 +23,7 @@ from lakehouse.history import versions as made
 from lakehouse.history.events import NEW, OPERATION, SEQUENCE, TRUNCATE, after_truncate, events, invalid, winners
 from lakehouse.history.shape import Options, Shape, shaped
 from lakehouse.holding import held
+from lakehouse.intervals import marked
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, same_keys
@@ -212,7 +213,9 @@ def _counts(batch: _Batch, found: _Found, shape: Shape) -> dict[str, int]:
 def _commit(found: _Found, batch: _Batch, target: _Target) -> lake.CommitInfo | None:
     """The one commit to the target; None where nothing changes and it is there already."""
     write, before = target.write, target.before
-    rows = with_comments(found.changes.drop(diff.KIND, diff.BY_NEW), write)
+    rows = marked(
+        with_comments(found.changes.drop(diff.KIND, diff.BY_NEW), write), target.shape.start, target.shape.end
+    )
     if before is None:
         return save_rows(rows, None, write, target.table, mode="append")
     if not found.total:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,6 +11,7 @@ from pyspark.sql.types import DataType, StructType
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.event_log import EventLog
+from lakehouse.change_data.snapshot_commits import batch_name, earlier, unused
 from lakehouse.change_data.widening import widened
 from lakehouse.errors import DataError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, col, named, quoted, visible
@@ -22,7 +21,8 @@ from lakehouse.history.events import SEQUENCE
 from lakehouse.history.snapshot_options import SnapshotOptions, snapshot_shape, version, version_of_file
 from lakehouse.history.snapshots import SnapshotShape
 from lakehouse.holding import held
-from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
+from lakehouse.intervals import marked
+from lakehouse.targets import Write, Written, aligned, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, readable_keys, same_keys
 
 _TEXT = f"{HIDDEN_PREFIX}version_text"
@@ -52,41 +52,6 @@ class _Snapshot:
     """An earlier try of this batch had accepted it."""
 
 
-@dataclass
-class _Counts:
-    """What the snapshots of a batch did, one added to the other."""
-
-    rows: int = 0
-    inserted: int = 0
-    updated: int = 0
-    target_inserted: int = 0
-    target_updated: int = 0
-    target_deleted: int = 0
-    version: int | None = None
-    notes: list[str] = field(default_factory=list)
-    committed: set[str | None] = field(default_factory=set)
-    """The versions of the snapshots that have a commit."""
-
-    def add(self, counts: Mapping[str, int], info: lake.CommitInfo | None) -> None:
-        """Adds one snapshot."""
-        self.rows += counts["rows"]
-        self.inserted += counts["inserted"]
-        self.updated += counts["updated"]
-        if info is not None:
-            self.target_inserted += info.inserted
-            self.target_updated += info.updated
-            self.target_deleted += info.deleted
-            self.version = info.version
-
-    def written(self, table: str, ignored: tuple[str, ...]) -> Written:
-        """All of it as one write."""
-        return Written(
-            table, self.version, self.rows, self.inserted, self.updated, 0, self.rows - self.inserted - self.updated,
-            target_inserted=self.target_inserted, target_updated=self.target_updated,
-            target_deleted=self.target_deleted, ignored=ignored, notes=tuple(self.notes),
-        )  # fmt: skip
-
-
 def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> Written:
     """Brings the target to the last of the batch's snapshots, through each of them; one that is not newer is skipped.
 
@@ -99,7 +64,7 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
     kinds = given.schema
     target = _Target(write, table, options, shape, kinds[shape.since or SEQUENCE].dataType, kinds[SEQUENCE].dataType)
     log = event_log.opened(write, table, before, options.meaning()) if options.has_version else None
-    done = _earlier(before, target)
+    done = earlier(before, write)
     if log is None and done.version is not None:
         return replace(done.written(table, ignored), repeated=True)
     rows = _materialised(given, target)
@@ -164,7 +129,7 @@ def _snapshots(rows: DataFrame, log: EventLog | None, target: _Target) -> list[_
     known = event_log.read(write, log)
     accepted, own = F.lit(True), F.lit(False)
     if known is not None:
-        own_ones = F.collect_set(F.when(col(_BATCH) == _name(write), col(SEQUENCE)))
+        own_ones = F.collect_set(F.when(col(_BATCH) == batch_name(write), col(SEQUENCE)))
         found = found.crossJoin(known.agg(F.max(SEQUENCE).alias(_LAST), own_ones.alias(_OWN)))
         accepted = col(_LAST).isNull() | (col(SEQUENCE) > col(_LAST))
         own = F.array_contains(_OWN, col(SEQUENCE))
@@ -194,7 +159,7 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
         "updated": states[diff.UPDATED] + states[taken.REVISED],
     }
     note = {**write.commit.note, **counts, "snapshot": snapshot.version}
-    write = _unused(replace(write, commit=replace(write.commit, note=note)), before)
+    write = unused(replace(write, commit=replace(write.commit, note=note)), before)
     changed = sum(states.values())
     if options.has_version:
         log = event_log.opened(write, target.table, before, options.meaning())
@@ -202,39 +167,6 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
     if not changed and before is not None:
         return counts, None
     return counts, _commit(taken.changes(found, rows, shape), before, replace(target, write=write))
-
-
-def _earlier(before: lake.Snapshot | None, target: _Target) -> _Counts:
-    """What an earlier try of this batch had got in."""
-    done = _Counts()
-    for write in takewhile(lambda named: _is_used(named, before), _identities(target.write)):
-        info = earlier_write(before, write)
-        if info is not None:
-            done.add(info.note, info)
-            done.committed.add(info.note["snapshot"])
-    return done
-
-
-def _name(write: Write) -> str:
-    """The batch, as the snapshots that it brought are remembered."""
-    return f"{write.commit.app_id}#{write.commit.batch}"
-
-
-def _identities(write: Write) -> Iterator[Write]:
-    """The write under one identity after the other: each snapshot of a batch is a commit of its own."""
-    job, _, checkpoint = write.commit.app_id.rpartition("/")
-    for number in count():
-        app_id = write.commit.app_id if number == 0 else f"{job}/{number}/{checkpoint}"
-        yield replace(write, commit=replace(write.commit, app_id=app_id))
-
-
-def _unused(write: Write, before: lake.Snapshot | None) -> Write:
-    """The write under the first identity that this batch has not used yet."""
-    return next(named for named in _identities(write) if not _is_used(named, before))
-
-
-def _is_used(write: Write, before: lake.Snapshot | None) -> bool:
-    return before is not None and before.has(write.commit)
 
 
 def _one_per_key(rows: DataFrame, target: _Target) -> DataFrame:
@@ -273,13 +205,15 @@ def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
     run = F.lit(target.write.commit.note.get("run_id")).cast("string")
     return target.write.spark.range(1).select(
         version.alias(SEQUENCE), F.lit(snapshot.rows).cast("bigint").alias(_ROWS), run.alias(event_log.RUN),
-        F.lit(_name(target.write)).alias(_BATCH),
+        F.lit(batch_name(target.write)).alias(_BATCH),
     )  # fmt: skip
 
 
 def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> lake.CommitInfo:
     write = target.write
-    rows = with_comments(changes.select(*map(col, visible(changes))), write)
+    rows = marked(
+        with_comments(changes.select(*map(col, visible(changes))), write), target.shape.start, target.shape.end
+    )
     if before is None:
         return save_rows(rows, None, write, target.table, mode="append")
     if write.settings.type_widening:
