@@ -25,10 +25,10 @@ LAYERS = {
     2: "config conform csv_files history intervals key_ranges lake lease quality rules runs session text_files",
     3: "diagnosis planning sources targets transforms upserts",
     4: "change_data quarantine reports",
-    5: "batches sinks",
+    5: "batches history_report sinks",
     6: "pipeline",
     7: "api",
-    8: "commands",
+    8: "commands table_commands",
     9: "cli",
     10: "__init__",
 }

@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | quarantine | history | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     _runs_options(add("runs", "show_runs", "show the last runs", "lakehouse runs silver_orders"))
     what = "list broken rows, or show one"
     _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
+    what = "print the versions of one key, with the events that they came from"
+    _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
     add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
     add("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "lakehouse doctor")
     what = "write the example shop's landing data"
@@ -129,6 +131,14 @@ def _quarantine_options(parser: argparse.ArgumentParser) -> None:
     _limit_options(parser)
 
 
+def _history_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table, written by scd1, scd2, scd3 or snapshot")
+    parser.add_argument(
+        "--key", action="append", required=True, metavar="K", help="its value; column=value for each of several"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -143,7 +153,7 @@ def _sample_data_options(parser: argparse.ArgumentParser) -> None:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands
+    from lakehouse import commands, table_commands
 
-    found: Callable[[argparse.Namespace], int] = getattr(commands, name)
+    found: Callable[[argparse.Namespace], int] = getattr(commands, name, None) or getattr(table_commands, name)
     return found

@@ -16,7 +16,9 @@ from pyspark.sql.types import StructType
 from lakehouse import lake
 from lakehouse.errors import SinkError
 from lakehouse.frames import HIDDEN_PREFIX
+from lakehouse.runs import open_table
 from lakehouse.storage import delete_tree
+from lakehouse.tables import Layout
 from lakehouse.targets import Settings, Write, table_properties
 
 RUN = f"{HIDDEN_PREFIX}run"
@@ -68,6 +70,14 @@ def _without_dead_write(write: Write, log: lake.Snapshot, version: int) -> lake.
     if found is None:
         raise SinkError(f"{log.path} is gone")
     return found
+
+
+def meaning_of(layout: Layout, table: str) -> dict[str, Any] | None:
+    """What the events of the table mean to it, by the names of its sink's options; None where it has none. Without Spark."""
+    path = layout.state(table)
+    found = open_table(path, layout.root)
+    last = lake.latest_note(path, found.version(), _MEANING) if found is not None else None
+    return None if last is None else dict(last.note[_MEANING])
 
 
 def read(write: Write, log: EventLog) -> DataFrame | None:

@@ -57,7 +57,10 @@ class SnapshotOptions:
 
     def meaning(self) -> dict[str, object]:
         """What must stay as it is for the accepted versions to keep their meaning."""
-        return {"keys": list(self.keys), "stored_as": self.stored_as, "strategy": self.strategy}
+        return {
+            "keys": list(self.keys), "stored_as": self.stored_as, "strategy": self.strategy,
+            "versions": self.stored_as == 2, "start_column": self.start, "end_column": self.end,
+        }  # fmt: skip
 
 
 def snapshot_shape(options: SnapshotOptions, names: Sequence[str]) -> SnapshotShape:
