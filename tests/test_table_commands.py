@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lakehouse import SinkError, lake
 from lakehouse.cli import command
 
 JOB = """
@@ -105,3 +106,119 @@ def test_history_says_what_it_cannot_show(here, capsys):
     send(here, 1, "a,1,Ann,5,")
     send(here, 2, "a=b,1,Ann,5,", "c,1,Ann,5,")
     assert "id=a=b: 1 version" in said(capsys, "history", "silver.t", "--key", "a=b")
+
+
+# --- adopt
+
+
+def others_table(spark, project, *rows, kinds="id string, line int, name string, __START_AT int, __END_AT int"):
+    """A table that another tool made."""
+    spark.createDataFrame(list(rows), kinds).write.format("delta").save(str(project.lake / "silver/t"))
+
+
+def versions(project):
+    rows = project.rows("silver.t")
+    return sorted(f"{row['id']} {row['name']} {row['__START_AT']} {row['__END_AT']}" for row in rows)
+
+
+def test_a_table_that_others_made_is_adopted_and_then_takes_late_events(here, spark, capsys):
+    others_table(spark, here, ("a", 1, "Ann", 1, 5), ("a", 1, "Bea", 5, None), ("b", 1, "Bob", 2, 4), ("c", 1, "Cid", 1, 3), ("c", 1, "Cid", 7, None))  # fmt: skip
+    with pytest.raises(SinkError, match=r"silver.t is there, but not the events .* `lakehouse adopt silver.t` takes"):
+        send(here, 1, "a,1,Zoe,3,")
+    assert said(capsys, "adopt", "silver.t") == ("silver.t: 5 rows adopted; `lakehouse run t` goes on from here\n")
+    assert here.version("silver.t") == 0
+    here.run("t")
+    assert versions(here) == ["a Ann 1 3", "a Bea 5 None", "a Zoe 3 5", "b Bob 2 4", "c Cid 1 3", "c Cid 7 None"]
+    send(here, 2, "b,1,Bob,3,", "b,1,Ben,9,", "c,1,Cid,2,", "c,,,8,D")
+    assert versions(here)[3:] == ["b Ben 9 None", "b Bob 2 4", "c Cid 1 3", "c Cid 7 8"]
+    assert "silver.t has its events already" in said(capsys, "adopt", "silver.t", code=4)
+
+
+def test_a_table_of_one_row_a_key_is_adopted_by_its_sequence(here, spark, capsys):
+    others_table(spark, here, ("a", 1, "Ann", 5), ("b", 1, "Bob", 5), kinds="id string, line int, name string, at int")
+    send_sink = JOB.format(sink="scd1", keys="id", more="").replace("[op, at]", "[op]")
+    here.job("t", send_sink)
+    here.write("data/1.csv", "id,line,name,at,op\na,1,Old,3,\nb,1,New,9,\n")
+    assert "2 rows adopted" in said(capsys, "adopt", "silver.t")
+    here.run("t")
+    assert [(row["id"], row["name"]) for row in here.rows("silver.t", "id")] == [("a", "Ann"), ("b", "New")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a", 1, "Ann", 1, 7), ("a", 1, "Bea", 5, None)], "id=a, __START_AT=1, __END_AT=7"),
+        ([("a", 1, "Ann", 1, None), ("a", 1, "Bea", 5, None)], "id=a, __START_AT=1, __END_AT=None"),
+        ([("a", 1, "Ann", 5, 5)], "id=a, __START_AT=5, __END_AT=5"),
+        ([(None, 1, "Ann", 5, None)], "id=None"),
+        ([("a", 1, "Ann", None, None)], "__START_AT=None"),
+    ],
+)
+def test_a_table_that_is_no_history_is_not_adopted(here, spark, capsys, rows, message):
+    others_table(spark, here, *rows)
+    here.job("t", JOB.format(sink="scd2", keys="id", more=""))
+    found = said(capsys, "adopt", "silver.t", code=3)
+    assert "silver.t cannot be adopted: 1 rows have a NULL in key, start or sequence" in found
+    assert message in found
+    assert not (here.lake / "_state").exists()
+
+
+def test_a_table_of_snapshots_is_adopted_by_its_newest_bound(here, spark, capsys):
+    others_table(spark, here, ("1", 1, "Ann", 1, 3), ("2", 1, "Bob", 2, None))
+    sink = "snapshot: {table: silver.t, keys: [id], version_column: v, stored_as: 2}"
+    here.job("t", f"layer: silver\nsource:\n  files: {{path: s, format: csv}}\nschema: 'id string, line int, name string, v int'\nsink:\n  {sink}\n")  # fmt: skip
+    here.write("s/1.csv", "id,line,name,v\n9,1,Old,3\n2,1,Bob,4\n7,1,New,4\n")
+    assert "its last snapshot is 3" in said(capsys, "adopt", "silver.t")
+    assert here.run("t").notes == ("silver.t: snapshot 3 skipped, it is not newer than the last accepted one",)
+    assert versions(here) == ["1 Ann 1 3", "2 Bob 2 None", "7 New 4 None"]
+
+
+# --- rebuild
+
+
+def test_a_rebuilt_table_shows_its_difference_and_replaces_only_when_told(here, spark, capsys):
+    send(here, 1, "a,1,Ann,1,", "a,1,Bea,5,", "b,1,Bob,1,")
+    assert said(capsys, "rebuild", "silver.t") == "silver.t: rebuilt from its source it is the same, row for row\n"
+    spark.sql(f"UPDATE delta.`{here.lake}/silver/t` SET name = 'Zoe' WHERE __START_AT = 5")
+    spark.sql(f"DELETE FROM delta.`{here.lake}/silver/t` WHERE id = 'b'")
+    runs = len(here.rows("_runs"))
+    shown = said(capsys, "rebuild", "silver.t").splitlines()
+    assert shown == [
+        "silver.t: rebuilt from its source it has 1 rows more, lacks 0, and 1 differ",
+        "  ~ id=a, __START_AT=5  name Zoe -> Bea",
+        "  + id=b, __START_AT=1  line=1, name=Bob, __END_AT=NULL",
+        "nothing was replaced; `lakehouse rebuild silver.t --replace` makes it the table's next version",
+    ]
+    assert (versions(here), len(here.rows("_runs"))) == (["a Ann 1 5", "a Zoe 5 None"], runs)
+    assert "replaced: this is version 3 of silver.t" in said(capsys, "rebuild", "silver.t", "--replace")
+    assert versions(here) == ["a Ann 1 5", "a Bea 5 None", "b Bob 1 None"]
+    assert not (here.lake / "_rebuild").exists() or not any((here.lake / "_rebuild").iterdir())
+    send(here, 2, "a,1,Mid,3,")
+    assert versions(here)[:2] == ["a Ann 1 3", "a Bea 5 None"]
+
+
+def test_a_crash_while_a_rebuilt_table_takes_over_is_mended_by_the_next_run(here, spark, capsys, monkeypatch):
+    send(here, 1, "a,1,Ann,1,", "b,1,Bob,1,")
+    here.write("data/1.csv", "id,line,name,at,op\na,1,Ann,1,\n")  # the source has changed behind the job's back
+    monkeypatch.setitem(globals(), "JOB", JOB.replace("format: csv", "format: csv, on_rewrite: ignore"))
+    save = lake.save
+
+    def crash(df, path, *given, **options):
+        if path.endswith("lake/silver/t"):
+            raise RuntimeError("power cut")
+        save(df, path, *given, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lake, "save", crash)
+        assert command(["rebuild", "silver.t", "--replace"]) == 1
+    send(here, 2, "b,1,Ben,5,")
+    assert versions(here) == ["a Ann 1 None", "b Ben 5 None", "b Bob 1 5"]
+
+
+def test_rebuild_and_adopt_refuse_a_table_that_keeps_no_events(here, capsys):
+    here.job(
+        "p", "layer: silver\nsource:\n  rows: {schema: 'id int', rows: [[1]]}\nsink:\n  append: {table: silver.p}\n"
+    )
+    for name in ("rebuild", "adopt"):
+        assert "conf/p.yml:5: sink 'append': it keeps no events; only scd1" in said(capsys, name, "silver.p", code=2)
+        assert "no job writes silver.q. Did you mean 'silver.p'?" in said(capsys, name, "silver.q", code=2)

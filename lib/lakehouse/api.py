@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.config.project_files import conf_folder, find_job, project_root
-from lakehouse.errors import ConfigError, DataError
+from lakehouse.errors import ConfigError, DataError, Problem
 from lakehouse.lease import held
+from lakehouse.planning.graph import ordered
 from lakehouse.planning.plan import Plan
 from lakehouse.planning.planner import plan_job
 from lakehouse.storage import is_small, require_reachable
@@ -53,15 +55,17 @@ def read_table(name: str, version: int | None = None, timestamp: str | None = No
     if not is_table_name(name):
         raise ConfigError(f"'{name}' is no table's name; it is layer.table, such as silver.orders")
     from lakehouse import lake as tables
+    from lakehouse.change_data.event_log import meaning_of
     from lakehouse.intervals import rows_at
     from lakehouse.session import get_spark
 
     spark = spark or get_spark()
-    path = Layout(lake_root(conf_or_cwd() / "job.yml", lake)).table(name)
+    layout = Layout(lake_root(conf_or_cwd() / "job.yml", lake))
+    path = layout.table(name)
     if tables.snapshot(spark, path) is None:
         raise DataError(f"there is no table {name} at {path}")
     rows = tables.read(spark, path, version, timestamp)
-    return rows if as_of is None else rows_at(rows, as_of, name)
+    return rows if as_of is None else rows_at(rows, as_of, name, meaning_of(layout, name) or {})
 
 
 def lake_root(file: Path, lake: str | None = None) -> str:
@@ -76,6 +80,20 @@ def conf_or_cwd() -> Path:
         return conf_folder(Path.cwd())
     except ConfigError:
         return Path.cwd()
+
+
+def planned(files: Sequence[Path], env: str | None) -> list[Plan]:
+    """The jobs of these files in run order; raises ConfigError with the problems of all of them at once."""
+    plans: list[Plan] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            plans.append(plan_job(file, lake=lake_root(file), env=env))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return ordered(plans)
 
 
 def lease_names(plans: list[Plan]) -> list[str]:

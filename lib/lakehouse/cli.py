@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
@@ -75,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
     what = "print the versions of one key, with the events that they came from"
     _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
+    what = "take over a table that others made: its rows become what its job remembers of it"
+    _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
+    what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
+    _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
     add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
     add("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "lakehouse doctor")
     what = "write the example shop's landing data"
@@ -137,6 +141,17 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
         "--key", action="append", required=True, metavar="K", help="its value; column=value for each of several"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _adopt_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table, which a job writes by scd1, scd2 or snapshot")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+
+
+def _rebuild_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table, which jobs write by scd1, scd2, scd3 or snapshot")
+    parser.add_argument("--replace", action="store_true", help="make the rebuilt rows the table's next version")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 
 def _limit_options(parser: argparse.ArgumentParser) -> None:

@@ -15,11 +15,10 @@ from typing import Any
 
 from lakehouse import api, reports, runs, session
 from lakehouse.config.project_files import conf_folder, find_job, job_files, own_conf
-from lakehouse.errors import ConfigError, LakehouseError, Problem
+from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lease import held
 from lakehouse.planning import graph
 from lakehouse.planning.plan import Plan
-from lakehouse.planning.planner import plan_job
 from lakehouse.storage import require_reachable
 from lakehouse.tables import Layout
 
@@ -41,28 +40,15 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
     """The plans asked for; raises ConfigError with the problems of all of them at once."""
     here = Path.cwd()
     if options.jobs and not options.select:
-        return _planned([find_job(name, here) for name in options.jobs], options.env)
+        return api.planned([find_job(name, here) for name in options.jobs], options.env)
     if not (options.jobs or options.select or options.all):
         raise ConfigError("name a job, or --select some, or --all; `lakehouse list` shows them")
-    everything = _planned(job_files(conf_folder(here)), options.env)
+    everything = api.planned(job_files(conf_folder(here)), options.env)
     return (
         everything
         if options.all and not options.select
         else graph.selected(everything, [*options.jobs, *options.select])
     )
-
-
-def _planned(files: Sequence[Path], env: str | None) -> list[Plan]:
-    plans: list[Plan] = []
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            plans.append(plan_job(file, lake=api.lake_root(file), env=env))
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return graph.ordered(plans)
 
 
 def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, debug: bool) -> list[graph.Result]:
@@ -122,7 +108,7 @@ def _exit_code(results: Sequence[graph.Result]) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """Shows each job's hops and problems; with Spark, columns and SQL are resolved too."""
-    plans = _planned([find_job(name, Path.cwd()) for name in options.jobs], options.env)
+    plans = api.planned([find_job(name, Path.cwd()) for name in options.jobs], options.env)
     for item in plans:
         print(reports.plan_text(item))
         if not options.no_spark:
@@ -136,7 +122,7 @@ def plan(options: argparse.Namespace) -> int:
 def show_list(options: argparse.Namespace) -> int:
     """Lists jobs, or registered words."""
     if options.what == "jobs":
-        print(reports.jobs_table(_planned(job_files(conf_folder(Path.cwd())), None)))
+        print(reports.jobs_table(api.planned(job_files(conf_folder(Path.cwd())), None)))
     else:
         print(reports.words_page(options.what.removesuffix("s")))
     return 0
@@ -233,7 +219,7 @@ def demo(options: argparse.Namespace) -> int:
     """The next day of the shop, every job from bronze to gold, and a look at what came of it."""
     from lakehouse.storage import read_text, write_text
 
-    plans = _planned(job_files(own_conf()), None)
+    plans = api.planned(job_files(own_conf()), None)
     layout = plans[0].layout
     require_reachable(layout.root)
     done = int((read_text(layout.join("_demo", "day")) or "0").strip() or 0)

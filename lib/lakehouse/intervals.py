@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import DataType, StructType
 
@@ -39,13 +42,13 @@ def bounds(df: DataFrame, start: str | None = None, end: str | None = None) -> t
     return spelled[names[0].lower()], spelled[names[1].lower()]
 
 
-def rows_at(rows: DataFrame, time: object, table: str) -> DataFrame:
-    """The rows of a history that were valid at a time of its own.
+def rows_at(rows: DataFrame, time: object, table: str, meaning: Mapping[str, Any]) -> DataFrame:
+    """The rows of a history that were valid at a time of its own; `meaning` holds the names of its bounds where known.
 
     Raises DataError where the table is no history, ConfigError where the time is none of its bounds' type.
     """
     try:
-        start, end = bounds(rows)
+        start, end = bounds(rows, meaning.get("start_column"), meaning.get("end_column"))
     except ValueError as error:
         raise DataError(f"{table} has no as_of: {error}; use version or timestamp") from error
     kind = first_type(rows.schema[start].dataType)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+")
@@ -32,37 +33,47 @@ def resolved(path: str, root: Path) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything of one lake lies; `root` is a local folder or an `s3a://` prefix."""
+    """Where everything of one lake lies; `root` is a local folder or an `s3a://` prefix.
+
+    A run that must not be seen yet has the tables of `moved`, and all that is kept of it, `aside` instead.
+    """
 
     root: str
+    aside: str | None = None
+    moved: frozenset[str] = frozenset()
 
     def table(self, name: str) -> str:
         """The place of the table `layer.name`."""
-        layer, _, table = name.partition(".")
-        return self.join(layer, table)
+        return self._below(self._own if name in self.moved else self.root, *name.split(".", 1))
 
     def checkpoint(self, job: str) -> str:
         """The folder of a job's progress."""
-        return self.join("_checkpoints", job)
+        return self._below(self._own, "_checkpoints", job)
 
     def state(self, name: str) -> str:
         """The place of what the table `layer.name` is made from, out of its readers' sight."""
-        layer, _, table = name.partition(".")
-        return self.join("_state", layer, table)
+        return self._below(self._own if name in self.moved else self.root, "_state", *name.split(".", 1))
 
     @property
     def runs(self) -> str:
         """The table of the run records."""
-        return self.join("_runs")
-
-    @property
-    def leases(self) -> str:
-        """The folder of the leases."""
-        return self.join("_leases")
+        return self._below(self._own, "_runs")
 
     def join(self, *parts: str) -> str:
         """A place below the root."""
-        return "/".join((self.root.rstrip("/"), *parts))
+        return self._below(self.root, *parts)
+
+    def rebuilding(self, name: str, moved: Iterable[str]) -> Layout:
+        """The same lake, with these tables and all that a run keeps in a folder of their own."""
+        return replace(self, aside=self.join("_rebuild", name), moved=frozenset(moved))
+
+    @property
+    def _own(self) -> str:
+        return self.aside or self.root
+
+    @staticmethod
+    def _below(root: str, *parts: str) -> str:
+        return "/".join((root.rstrip("/"), *parts))
 
 
 def quarantine_table(name: str | None, layer: str, job: str, targets: list[str]) -> str:

@@ -81,12 +81,13 @@ def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counte
         path = sink.step.option("path")
         place = resolved(str(path), plan.job.root) if path else None
         keys = partial(broken_keys, batch, raw)
-        write = Write(batch.spark, plan.layout, commit, _settings(plan, sink), batch.now, batch.files, place, keys)
+        write = Write(batch.spark, plan.layout, commit, table_settings(plan, sink), batch.now, batch.files, place, keys)
         written: Written = sink.step.call(rows, write, now=batch.now)
         return written
 
 
-def _settings(plan: Plan, sink: SinkStep) -> Settings:
+def table_settings(plan: Plan, sink: SinkStep) -> Settings:
+    """What the job says of a sink's table."""
     given = sink.settings
     is_open = plan.job.config.layer == "bronze" or plan.contract is None or plan.source.name in ("sql", "rows")
     evolve = (given.schema_evolution or ("add_new_columns" if is_open else "none")) == "add_new_columns"

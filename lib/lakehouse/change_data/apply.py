@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import lake
 from lakehouse.change_data import event_log
+from lakehouse.change_data.adoption import adopted
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.widening import widened
 from lakehouse.errors import DataError
@@ -82,6 +83,8 @@ def apply(
     log = event_log.opened(write, table, before, meaning)
     known = [name for name in log.schema.names if not name.startswith(HIDDEN_PREFIX)]
     target = _Target(write, table, before, log, shaped(options, visible(df), known), meaning)
+    if write.adopts and before is not None:
+        return adopted(before, write, log, target.shape, table, meaning)
     given, ignored = _given(df, target, deletes, truncates)
     batch = _materialised(given, target.shape)
     if not batch.rows:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from lakehouse import lake
@@ -51,10 +51,15 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
         lake.forget(write.spark, path)
         return EventLog(path)
     found = lake.snapshot(write.spark, path)
+    if found is None and write.adopts:
+        return EventLog(path)
     if found is None:
         raise SinkError(
-            f"{table} is there, but not the events that it was made from; run with --full-refresh to rebuild it from the source"
+            f"{table} is there, but not the events that it was made from; `lakehouse adopt {table}` takes its rows for "
+            "them, --full-refresh rebuilds it from the source"
         )
+    if write.adopts:
+        raise SinkError(f"{table} has its events already; there is nothing to adopt")
     last = lake.latest_note(path, found.version, _CHANGES)
     if last is not None and last.note[_MEANING] != meaning:
         was = ", ".join(f"{key}: {value}" for key, value in last.note[_MEANING].items() if meaning.get(key) != value)
@@ -101,3 +106,22 @@ def append(events: DataFrame, write: Write, log: EventLog, *, changes: int, mean
     # no identity: an event that is in twice counts once
     commit = replace(write.commit, app_id="", note=note)
     lake.save(events, log.path, commit, mode="append", options=options)
+
+
+def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, *, changes: int) -> None:
+    """Puts another log's events in the place of a target's; the commit of this identity to the target is to follow.
+
+    A target without a log (it goes by its own rows) needs none.
+    """
+    found = lake.snapshot(spark, source)
+    if found is None:
+        return
+    last = lake.latest_note(source, found.version, _MEANING)
+    note = {
+        "app": commit.app_id,
+        "batch": commit.batch,
+        _CHANGES: changes,
+        _MEANING: last.note[_MEANING] if last else {},
+    }
+    rows = lake.read(spark, source, version=found.version)
+    lake.save(rows, path, replace(commit, app_id="", note=note), mode="overwrite", options={"overwriteSchema": "true"})

@@ -10,6 +10,7 @@ from pyspark.sql.types import DataType, StructType
 
 from lakehouse import lake
 from lakehouse.change_data import event_log
+from lakehouse.change_data.adoption import last_version
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.snapshot_commits import batch_name, earlier, unused
 from lakehouse.change_data.widening import widened
@@ -64,6 +65,8 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
     kinds = given.schema
     target = _Target(write, table, options, shape, kinds[shape.since or SEQUENCE].dataType, kinds[SEQUENCE].dataType)
     log = event_log.opened(write, table, before, options.meaning()) if options.has_version else None
+    if write.adopts and before is not None:
+        return _adopted(before, log, target)
     done = earlier(before, write)
     if log is None and done.version is not None:
         return replace(done.written(table, ignored), repeated=True)
@@ -80,6 +83,21 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
                 f"{table}: snapshot {snapshot.version} skipped, it is not newer than the last accepted one"
             )
     return done.written(table, ignored)
+
+
+def _adopted(before: lake.Snapshot, log: EventLog | None, target: _Target) -> Written:
+    """Remembers the last snapshot that a table made by others holds a trace of."""
+    write, table = target.write, target.table
+    if log is None:
+        raise DataError(
+            f"{table}: strategy {target.options.strategy} goes by the table's own rows; there is nothing to adopt"
+        )
+    if not target.shape.versioned:
+        raise DataError(f"{table}: stored_as 1 does not tell its last version; run with --full-refresh")
+    last = last_version(before, write, target.shape)
+    accepted = _accepted(_Snapshot(last, 0), target)
+    event_log.append(accepted, write, log, changes=0, meaning=target.options.meaning())
+    return Written(table, None, 0, notes=(f"its last snapshot is {last}",))
 
 
 def _given(

@@ -1,4 +1,4 @@
-"""What `lakehouse history` prints of one key."""
+"""What the commands on one table print: a key's history, a rebuilt table's difference."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.change_data.key_history import Event, KeyHistory, Version, order
+from lakehouse.history.difference import DELETED, INSERTED, UPDATED
+from lakehouse.pipeline.rebuilding import Change, Rebuilt
 
 
 def history_text(found: KeyHistory) -> str:
@@ -18,6 +20,29 @@ def history_text(found: KeyHistory) -> str:
     if all(start is not None for start, _ in blocks):
         blocks.sort(key=lambda block: order(block[0]))
     return "\n".join([head, *(text for _, text in blocks)])
+
+
+def rebuilt_text(found: Rebuilt) -> str:
+    """How a rebuilt table differs, and what became of it."""
+    if not found.total:
+        return f"{found.table}: rebuilt from its source it is the same, row for row"
+    new, gone, other = (found.counts[kind] for kind in (INSERTED, DELETED, UPDATED))
+    lines = [f"{found.table}: rebuilt from its source it has {new:,} rows more, lacks {gone:,}, and {other:,} differ"]
+    lines += [_change_text(change) for change in found.shown]
+    if found.total > len(found.shown):
+        lines.append(f"  ... and {found.total - len(found.shown):,} more")
+    replaced = f"replaced: this is version {found.version} of {found.table}; the one before stays in its history"
+    kept = f"nothing was replaced; `lakehouse rebuild {found.table} --replace` makes it the table's next version"
+    return "\n".join([*lines, kept if found.version is None else replaced])
+
+
+def _change_text(change: Change) -> str:
+    identity = _values(change.identity)
+    if change.before is None or change.after is None:
+        return f"  {'+' if change.before is None else '-'} {identity}  {_values(change.before or change.after or {})}"
+    after = change.after
+    said = [f"{name} {_or_null(old)} -> {_or_null(after[name])}" for name, old in change.before.items()]
+    return f"  ~ {identity}  {', '.join(said)}"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -37,7 +62,11 @@ def _event_text(event: Event) -> str:
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={'NULL' if value is None else value}" for name, value in values.items())
+    return ", ".join(f"{name}={_or_null(value)}" for name, value in values.items())
+
+
+def _or_null(value: Any) -> str:
+    return "NULL" if value is None else str(value)
 
 
 def _text(value: Any) -> str:
