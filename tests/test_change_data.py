@@ -175,6 +175,34 @@ def test_events_without_key_or_sequence_stop_the_batch_and_are_named(project):
     assert feed.rows("id") == ["1"]
 
 
+def test_errors_show_no_value_of_a_personal_column(project):
+    project.write(
+        "conf/contracts/people.yml",
+        """
+name: people
+fields:
+  - {name: mail, type: string, pii: true}
+  - {name: at, type: int}
+""",
+    )
+    project.job(
+        "x",
+        """
+layer: silver
+source:
+  rows: {schema: "mail string, at int", rows: [["ann@example.org", null], [null, 4]]}
+contract: people
+transforms:
+  - rename: {columns: {mail: id}}
+sink:
+  scd2: {table: silver.t, keys: [id], sequence_by: [at]}
+""",
+    )
+    with pytest.raises(DataError, match=r"id=\*\*\*, sequence=None.*id=None, sequence=4") as error:
+        project.run("x")
+    assert "ann@" not in str(error.value)
+
+
 def test_invalid_events_can_be_quarantined(project):
     feed = Feed(project, "scd1", ", on_invalid: quarantine")
     record = feed.send("- Bea - 2", "2 Cid - -", "3 Dan - 3")
@@ -274,7 +302,8 @@ def test_a_changed_type_is_refused_unless_it_is_wider_and_allowed(project):
     project.run("w")
     project.job("w", ROWS.format(kind="bigint", rows="[[1, 5, 1], [1, 5000000000, 2]]", more=""))
     with pytest.raises(
-        SinkError, match=r"column 'amount' is int in silver\.w and now bigint; cast it, or set type_widening"
+        SinkError,
+        match=r"column 'amount' is int in silver\.w and now bigint; cast it, or set type_widening: true on the sink \(id=1; id=1\)",
     ):
         project.run("w")
     project.job("w", ROWS.format(kind="string", rows='[[1, "5", 1]]', more=", type_widening: true"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 from uuid import uuid4
@@ -81,9 +81,13 @@ NAMED = 5
 """How many offending rows an error names."""
 
 
-def named(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as an error shows them: `id=1, at=5; id=2, at=7`."""
-    return "; ".join(", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows)
+def named(names: Sequence[str], rows: Iterable[Sequence[Any]], masked: Collection[str] = ()) -> str:
+    """Rows as an error shows them: `id=1, at=5; id=2, at=7`; `masked` columns without their values, but NULL."""
+
+    def shown(name: str, value: Any) -> str:
+        return f"{name}={'***' if name in masked and value is not None else value}"
+
+    return "; ".join(", ".join(map(shown, names, row)) for row in rows)
 
 
 def attempt(condition: Column) -> Column:

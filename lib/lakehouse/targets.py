@@ -59,6 +59,8 @@ class Write:
     """Where a sink with a `path` writes, resolved from the project's root."""
     quarantined: Callable[[Sequence[str]], DataFrame | None] = lambda _: None
     """The given key columns of this batch's broken rows: such keys are not missing."""
+    masked: frozenset[str] = frozenset()
+    """The columns whose values no error shows."""
     adopts: bool = False
     """Nothing is written to the table: its own rows become what a change-data sink remembers of it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -36,7 +36,9 @@ class Batch:
         return within(self.ranges, prefix)
 
 
-def one_row_per_key(rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[str]) -> Batch:
+def one_row_per_key(
+    rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[str], masked: Collection[str] = ()
+) -> Batch:
     """Reads the batch once and keeps the newest row per key; of equal sequence the greater payload.
 
     Raises DataError for NULL keys, and, without a sequence, for keys with different rows: it names up to five.
@@ -50,7 +52,7 @@ def one_row_per_key(rows: DataFrame, keys: Sequence[str], sequence_by: Sequence[
     )
     kinds = [rows.schema[name].dataType for name in keys]
     grouped, found = held(newest, *_metrics(kinds))
-    _require_clean(grouped, keys, int(found["null_keys"] or 0), int(found["clashes"] or 0))
+    _require_clean(grouped, keys, int(found["null_keys"] or 0), int(found["clashes"] or 0), masked)
     return Batch(
         grouped.select(f"{_NEWEST}.*"), int(found["rows"] or 0), int(found["keys"] or 0), ranges(found, keys, kinds)
     )
@@ -129,7 +131,9 @@ def _metrics(kinds: Sequence[DataType]) -> list[Column]:
     ]
 
 
-def _require_clean(grouped: DataFrame, keys: Sequence[str], null_keys: int, clashes: int) -> None:
+def _require_clean(
+    grouped: DataFrame, keys: Sequence[str], null_keys: int, clashes: int, masked: Collection[str]
+) -> None:
     if null_keys:
         raise DataError(
             f"{null_keys} rows have NULL in the key ({', '.join(keys)}): add the rule not_null for it, or mend the source"
@@ -138,7 +142,7 @@ def _require_clean(grouped: DataFrame, keys: Sequence[str], null_keys: int, clas
         columns = [_key(index) for index, _ in enumerate(keys)]
         examples = grouped.where(_CLASH).select(*columns).orderBy(*columns).limit(NAMED).collect()
         raise DataError(
-            f"{clashes} keys have different rows in one batch ({named(keys, examples)}): name what orders them in sequence_by, or use keep_latest"
+            f"{clashes} keys have different rows in one batch ({named(keys, examples, masked)}): name what orders them in sequence_by, or use keep_latest"
         )
 
 

@@ -12,6 +12,7 @@ from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.counting import Pass, counts_of_everything, counts_without_write, one_pass
 from lakehouse.batches.evidence import broken_keys, save_evidence
 from lakehouse.batches.gate import is_gated, require_gate
+from lakehouse.batches.job_columns import personal_columns
 from lakehouse.batches.routes import fits, require_sink_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.conform import ignored_columns
@@ -81,7 +82,10 @@ def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counte
         path = sink.step.option("path")
         place = resolved(str(path), plan.job.root) if path else None
         keys = partial(broken_keys, batch, raw)
-        write = Write(batch.spark, plan.layout, commit, table_settings(plan, sink), batch.now, batch.files, place, keys)
+        write = Write(
+            batch.spark, plan.layout, commit, table_settings(plan, sink), batch.now, batch.files, place, keys,
+            personal_columns(plan),
+        )  # fmt: skip
         written: Written = sink.step.call(rows, write, now=batch.now)
         return written
 

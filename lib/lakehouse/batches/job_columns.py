@@ -27,6 +27,16 @@ def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
     return Shape(contract_fields(plan), bronze, rescue, frozenset(named), run_id, now)
 
 
+def personal_columns(plan: Plan) -> frozenset[str]:
+    """The columns that the contract calls `pii`, under the names that they have after the transforms."""
+    names = {field.name for field in plan.contract.fields if field.pii} if plan.contract else set()
+    for step in plan.transforms:
+        if step.name == "rename":
+            new = step.option("columns") or {}
+            names = {new.get(name, name) for name in names}
+    return frozenset(names)
+
+
 def contract_fields(plan: Plan) -> StructType | None:
     """The columns that the contract or the schema asks for, in Spark's types; None where there is neither."""
     if plan.contract is not None:

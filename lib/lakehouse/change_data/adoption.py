@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Window
@@ -42,7 +42,7 @@ def adopted(
     counted = (F.count(F.lit(1)).alias("rows"), F.count_if(_BAD).alias("bad"), F.count_if(_SAME).alias("same"))
     found, counts = held(judged, *counted)
     if counts["bad"]:
-        raise DataError(_said_of_bad(found, [*shape.keys, *bounds], table, int(counts["bad"])))
+        raise DataError(_said_of_bad(found, [*shape.keys, *bounds], table, int(counts["bad"]), write.masked))
     event_log.append(_events(found, shape), write, log, changes=0, meaning=meaning)
     notes = [f"{counts['rows']:,} rows adopted"]
     if counts["same"]:
@@ -50,11 +50,11 @@ def adopted(
     return Written(table, None, 0, notes=tuple(notes))
 
 
-def _said_of_bad(rows: DataFrame, names: Sequence[str], table: str, count: int) -> str:
+def _said_of_bad(rows: DataFrame, names: Sequence[str], table: str, count: int, masked: Collection[str]) -> str:
     shown = rows.where(_BAD).select(*map(col, names)).limit(NAMED).collect()
     return (
         f"{table} cannot be adopted: {count} rows have a NULL in key, start or sequence, end before they start, or are "
-        f"not the only row of their key then: {named(names, shown)}"
+        f"not the only row of their key then: {named(names, shown, masked)}"
     )
 
 

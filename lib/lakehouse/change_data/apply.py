@@ -16,7 +16,7 @@ from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import adopted
 from lakehouse.change_data.event_log import EventLog
-from lakehouse.change_data.widening import widened
+from lakehouse.change_data.widening import Keyed, widened
 from lakehouse.errors import DataError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, any_null, col, hidden, named, require_columns, visible
 from lakehouse.history import difference as diff
@@ -86,7 +86,7 @@ def apply(
     if write.adopts and before is not None:
         return adopted(before, write, log, target.shape, table, meaning)
     given, ignored = _given(df, target, deletes, truncates)
-    batch = _materialised(given, target.shape)
+    batch = _materialised(given, target)
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored)
     return replace(_applied(batch, target, truncates is not None), ignored=ignored)
@@ -99,11 +99,13 @@ def _given(
     found = events(df, target.shape, deletes, truncates)
     rows, ignored = aligned(found, target.before, target.write, target.table, types=False, carried=hidden(found))
     allowed = target.write.settings.type_widening
-    return widened(rows, target.log.schema, allowed=allowed, table=target.table), tuple(ignored)
+    keyed = Keyed(target.shape.keys, target.write.masked)
+    return widened(rows, target.log.schema, allowed=allowed, table=target.table, keyed=keyed), tuple(ignored)
 
 
-def _materialised(given: DataFrame, shape: Shape) -> _Batch:
+def _materialised(given: DataFrame, target: _Target) -> _Batch:
     """Reads the batch once; raises DataError for events that have no place, naming up to five."""
+    shape = target.shape
     kinds = [given.schema[name].dataType for name in shape.keys]
     counted = [
         F.count(F.lit(1)).alias("rows"),
@@ -112,7 +114,7 @@ def _materialised(given: DataFrame, shape: Shape) -> _Batch:
     ]
     rows, found = held(given, *counted, *metrics([col(name) for name in shape.keys], kinds))
     if found["invalid"]:
-        raise DataError(_said_of_invalid(rows, shape, int(found["invalid"])))
+        raise DataError(_said_of_invalid(rows, target, int(found["invalid"])))
     return _Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
 
 
@@ -125,13 +127,14 @@ def why_invalid(df: DataFrame, *, keys: Sequence[str], sequence_by: Sequence[str
     return no_key.when(any_null(sequence_by), f"NULL in the sequence ({', '.join(sequence_by)})")
 
 
-def _said_of_invalid(rows: DataFrame, shape: Shape, count: int) -> str:
+def _said_of_invalid(rows: DataFrame, target: _Target, count: int) -> str:
+    shape = target.shape
     files = [FILE] if FILE in rows.columns else []
     names = [*shape.keys, "sequence", *("file" for _ in files)]
     shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(NAMED).collect()
     return (
         f"{count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
-        f"{named(names, shown)}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
+        f"{named(names, shown, target.write.masked)}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
     )
 
 

@@ -13,7 +13,7 @@ from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import last_version
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.snapshot_commits import batch_name, earlier, unused
-from lakehouse.change_data.widening import widened
+from lakehouse.change_data.widening import Keyed, widened
 from lakehouse.errors import DataError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, col, named, quoted, visible
 from lakehouse.history import difference as diff
@@ -116,7 +116,8 @@ def _given(
     )
     rows, ignored = aligned(named_rows, before, write, table, types=False, carried=[*beside, SEQUENCE, *files])
     known = before.schema if before is not None else StructType()
-    return widened(rows, known, allowed=write.settings.type_widening, table=table), tuple(ignored)
+    keyed = Keyed(shape.keys, write.masked)
+    return widened(rows, known, allowed=write.settings.type_widening, table=table, keyed=keyed), tuple(ignored)
 
 
 def _materialised(given: DataFrame, target: _Target) -> DataFrame:
@@ -130,7 +131,7 @@ def _materialised(given: DataFrame, target: _Target) -> DataFrame:
     shown = rows.where(bad).select(*map(col, names)).limit(NAMED).collect()
     said = [name.removeprefix(HIDDEN_PREFIX).replace("sequence", "version") for name in names]
     raise DataError(
-        f"{found['invalid']} rows of the snapshot have NULL in the key, the version or 'updated_at': {named(said, shown)}; nothing was applied"
+        f"{found['invalid']} rows of the snapshot have NULL in the key, the version or 'updated_at': {named(said, shown, target.write.masked)}; nothing was applied"
     )
 
 
@@ -195,7 +196,7 @@ def _one_per_key(rows: DataFrame, target: _Target) -> DataFrame:
         keys = grouped.where(taken.clashes()).select(*map(col, shape.keys)).orderBy(*map(col, shape.keys)).limit(NAMED)
         raise DataError(
             f"{target.table}: {found['clashes']} keys have different rows in one snapshot "
-            f"({named(shape.keys, keys.collect())}); nothing was applied"
+            f"({named(shape.keys, keys.collect(), target.write.masked)}); nothing was applied"
         )
     return taken.rows_of(grouped)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
 from pyspark.sql import DataFrame
 from pyspark.sql.types import (
     ArrayType,
@@ -19,7 +22,7 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.errors import SinkError
-from lakehouse.frames import col
+from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, any_null, col, named
 
 _MAX_PRECISION = 38
 _CHAINS: tuple[tuple[type[DataType], ...], ...] = (
@@ -28,14 +31,23 @@ _CHAINS: tuple[tuple[type[DataType], ...], ...] = (
 )
 
 
-def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str) -> DataFrame:
+@dataclass(frozen=True)
+class Keyed:
+    """What names a row in an error: its keys, and which columns show no value."""
+
+    keys: Sequence[str]
+    masked: Collection[str]
+
+
+def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str, keyed: Keyed | None = None) -> DataFrame:
     """The rows with each column that is known in another type in the wider of both.
 
-    Raises SinkError naming each column whose type changed where that is not `allowed`, or no type holds both.
+    Raises SinkError naming each column whose type changed where that is not `allowed`, or no type holds both, and the
+    first rows that have a value of the new type.
     """
     there = {field.name.lower(): field.dataType for field in known}
     chosen: dict[str, DataType] = {}
-    problems = []
+    problems: dict[str, str] = {}
     for field in rows.schema:
         before = there.get(field.name.lower())
         if before is None or not _changes(before, field.dataType):
@@ -46,14 +58,21 @@ def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str) ->
                 f"column '{field.name}' is {before.simpleString()} in {table} and now {field.dataType.simpleString()}"
             )
             hint = "cast it" if common is None else "cast it, or set type_widening: true on the sink"
-            problems.append(f"{said}; {hint}")
+            problems[field.name] = f"{said}; {hint}"
         else:
             chosen[field.name] = common
     if problems:
-        raise SinkError("; ".join(problems))
+        raise SinkError("; ".join(problems.values()) + (_rows_named(rows, list(problems), keyed) if keyed else ""))
     return rows.select(
         *[col(name).cast(chosen[name]).alias(name) if name in chosen else col(name) for name in rows.columns]
     )
+
+
+def _rows_named(rows: DataFrame, changed: Sequence[str], keyed: Keyed) -> str:
+    names = [*keyed.keys, *([FILE] if FILE in rows.columns else [])]
+    shown = rows.where(~any_null(changed)).select(*map(col, names)).limit(NAMED).collect()
+    said = [name.removeprefix(HIDDEN_PREFIX) for name in names]
+    return f" ({named(said, shown, keyed.masked)})" if shown else ""
 
 
 def wider(one: DataType, other: DataType) -> DataType | None:

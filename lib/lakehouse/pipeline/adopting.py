@@ -8,6 +8,7 @@ from pyspark.sql.types import DataType, StringType, StructType
 
 from lakehouse import lake, runs
 from lakehouse.batches.batch import table_settings
+from lakehouse.batches.job_columns import personal_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.frames import FILE, col
@@ -31,7 +32,9 @@ def adopt(plan: Plan, table: str, spark: SparkSession) -> Written:
     if before is None:
         raise DataError(f"there is no table {table} at {plan.layout.table(table)}")
     commit = lake.Commit(f"adopt/{table}", 0, {"adopted": before.version})
-    write = Write(session, plan.layout, commit, table_settings(plan, sink), runs.now(), adopts=True)
+    write = Write(
+        session, plan.layout, commit, table_settings(plan, sink), runs.now(), masked=personal_columns(plan), adopts=True
+    )
     with explained(plan, sink.step):
         rows = _no_rows(lake.read(session, before.path, version=before.version), sink.step)
         done: Written = sink.step.call(rows, write, now=write.now)

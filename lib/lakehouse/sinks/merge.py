@@ -52,7 +52,7 @@ def merge(
         return replace(_written(table, earlier, int(earlier.note.get("rows_to_sink", 0))), repeated=True)
     rows, ignored = aligned(df, before, write, table)
     flagged = rows if delete_when is None else rows.withColumn(DELETES, F.coalesce(F.expr(delete_when), F.lit(False)))
-    batch = one_row_per_key(flagged, keys, sequence_by or [])
+    batch = one_row_per_key(flagged, keys, sequence_by or [], write.masked)
     # how many rows came in is in no metric of the commit: after a crash it is read from the note
     write = replace(write, commit=replace(write.commit, note={**write.commit.note, "rows_to_sink": batch.count}))
     if before is None or _only_appends(batch, before, write, deletes=delete_when is not None, missing=when_missing):
