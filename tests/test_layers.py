@@ -21,7 +21,7 @@ LIB = ROOT / "lib" / "lakehouse"
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
     0: "errors holding log sample_data sql_text tables",
-    1: "frames interrupts refusals registry spark_errors storage",
+    1: "column_types frames interrupts refusals registry spark_errors storage",
     2: "config conform csv_files history intervals key_ranges lake lease quality rules runs session text_files",
     3: "diagnosis planning sources targets transforms upserts",
     4: "change_data quarantine reports",

@@ -9,9 +9,8 @@ from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import ArrayType, DataType, StructType
+from pyspark.sql.types import StructType
 
-from lakehouse.errors import SinkError
 from lakehouse.frames import quoted
 from lakehouse.storage import read_text
 
@@ -251,6 +250,20 @@ def latest_note(path: str, latest: int, key: str) -> CommitInfo | None:
     return None
 
 
+def noted(path: str, latest: int, values: Mapping[str, Any]) -> CommitInfo | None:
+    """The newest commit whose note has these values."""
+    for version in range(latest, -1, -1):
+        found = _commit_info(version, _actions(path, version))
+        if all(found.note.get(key) == value for key, value in values.items()):
+            return found
+    return None
+
+
+def vacuum(spark: SparkSession, path: str) -> None:
+    """Deletes the files that no version of the last week needs."""
+    DeltaTable.forPath(spark, path).vacuum()
+
+
 def _actions(path: str, version: int) -> list[dict[str, Any]]:
     text = read_text(f"{path}/_delta_log/{version:020d}.json")
     return [json.loads(line) for line in text.splitlines() if line] if text else []
@@ -266,34 +279,3 @@ def _commit_info(version: int, actions: Sequence[Mapping[str, Any]]) -> CommitIn
     except ValueError:  # somebody else's metadata
         note = {}
     return CommitInfo(version, metrics, note if isinstance(note, dict) else {})
-
-
-def require_same_types(
-    before: StructType, after: StructType, *, widening: bool, evolve: bool, table: str
-) -> None:  # fmt: skip
-    """Raises SinkError naming each column whose type changed; with `widening` Delta decides whether it may.
-
-    A new field of a struct is a change unless the table may `evolve`.
-    """
-    known = {column.name.lower(): column.dataType for column in before}
-    changed = [
-        f"column '{column.name}' is {known[column.name.lower()].simpleString()} in {table} and now {column.dataType.simpleString()}"
-        for column in after
-        if column.name.lower() in known and not _same(known[column.name.lower()], column.dataType, evolve)
-    ]
-    if changed and not widening:
-        raise SinkError(
-            f"{'; '.join(changed)}; cast it, or set type_widening: true on the sink where the new type is wider"
-        )
-
-
-def _same(before: DataType, after: DataType, evolve: bool) -> bool:
-    if isinstance(before, StructType) and isinstance(after, StructType):
-        known = {field.name.lower(): field.dataType for field in before}
-        return all(
-            _same(known[field.name.lower()], field.dataType, evolve) if field.name.lower() in known else evolve
-            for field in after
-        )
-    if isinstance(before, ArrayType) and isinstance(after, ArrayType):
-        return _same(before.elementType, after.elementType, evolve)
-    return before.simpleString().lower() == after.simpleString().lower()

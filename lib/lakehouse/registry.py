@@ -8,7 +8,7 @@ import pkgutil
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal, Protocol, TypeVar, get_type_hints, overload
 
@@ -64,6 +64,13 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+\.[A-Za-z0-9_]+$")]
 
 Duration = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s+(second|minute|hour|day|week)s?\s*$")]
 """A length of time: `10 minutes`."""
+
+
+def length_of(duration: str) -> timedelta:
+    """The length that a Duration says."""
+    number, unit = duration.split()
+    return timedelta(**{f"{unit.removesuffix('s')}s": float(number)})
+
 
 Extras = Literal["drop", "quarantine"]
 """Where the rows go that a transform takes out."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.types import NullType, StringType, StructField, StructType
 
+from lakehouse.column_types import require_same_types
 from lakehouse.errors import ConfigError, SinkError
 from lakehouse.frames import col, visible
 from lakehouse.lake import (
@@ -20,7 +21,6 @@ from lakehouse.lake import (
     create,
     find_commit,
     require_constraints,
-    require_same_types,
     save,
     snapshot,
 )

@@ -78,7 +78,7 @@ def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counte
     with explained(plan, sink.step):
         if plan.job.config.sinks:
             rows = rows.where(fits(plan, sink))
-        commit = batch.commit(f"{sink.target}/{plan.sinks.index(sink)}", counts=dict(counted or {}))
+        commit = batch.commit(batch.write_of(sink), counts=dict(counted or {}))
         path = sink.step.option("path")
         place = resolved(str(path), plan.job.root) if path else None
         keys = partial(broken_keys, batch, raw)

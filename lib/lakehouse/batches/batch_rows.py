@@ -16,6 +16,8 @@ from lakehouse import lake
 from lakehouse.batches.job_columns import shape_of
 from lakehouse.batches.routes import fits
 from lakehouse.batches.step_errors import explained, problem_of
+from lakehouse.change_data import event_log
+from lakehouse.change_data.unfit import TOO_LATE
 from lakehouse.conform import Shape, conform
 from lakehouse.errors import ConfigError, Problem
 from lakehouse.frames import EXTRA, FATE, HIDDEN_PREFIX, REASONS, col
@@ -60,6 +62,14 @@ class Batch:
         """The rules as columns, each with its step."""
         return [(rule.step, _check(self, rule)) for rule in self.plan.rules]
 
+    def remembered(self, sink: SinkStep) -> DataFrame | None:
+        """The events that a change-data sink knew before this batch."""
+        return event_log.before(self.spark, self.plan.layout, sink.target, self.commit(self.write_of(sink)))
+
+    def write_of(self, sink: SinkStep) -> str:
+        """What tells a sink's write from the batch's others."""
+        return f"{sink.target}/{self.plan.sinks.index(sink)}"
+
     def commit(self, step: str, **note: Any) -> lake.Commit:
         """The identity of one of this batch's writes."""
         known = {"run_id": self.run_id, "job": self.plan.name, "batch": self.number, "config": self.plan.fingerprint}
@@ -100,21 +110,33 @@ def sound(checked_rows: DataFrame) -> DataFrame:
     return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, _DELETES)
 
 
-def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, DataFrame], DataFrame]) -> DataFrame:
-    """The rows after every transform; `on_extras` sees the frame in which a transform flagged the rows that it takes out."""
+def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, str, DataFrame], DataFrame]) -> DataFrame:
+    """The rows after every transform; `on_extras` sees each frame in which a step flagged the rows that it takes out,
+    and the name of the reason."""
     for step in batch.plan.transforms:
         with explained(batch.plan, step):
             rows = step.call(rows, now=batch.now, tables=batch.tables)
             if not isinstance(rows, DataFrame):
                 raise ValueError("it must return a DataFrame")
             if EXTRA in rows.columns:
-                rows = _without_extras(on_extras(step, rows))
-    for sink in guarded(batch.plan):
-        with explained(batch.plan, sink.step):
-            reason = sink.step.entry.traits["guard"](rows, **call_options(sink.step.entry, sink.step.options))
-            flagged = rows.withColumn(EXTRA, F.when(fits(batch.plan, sink), reason))
-        rows = _without_extras(on_extras(sink.step, flagged))
+                rows = _without_extras(on_extras(step, step.name, rows))
+    for sink in batch.plan.sinks:
+        for rule, flag in _guards(batch, sink):
+            with explained(batch.plan, sink.step):
+                flagged = flag(rows).withColumn(EXTRA, F.when(fits(batch.plan, sink), col(EXTRA)))
+            rows = _without_extras(on_extras(sink.step, rule, flagged))
     return rows
+
+
+def _guards(batch: Batch, sink: SinkStep) -> list[tuple[str, Callable[[DataFrame], DataFrame]]]:
+    """What flags the rows that a sink cannot take, each with the name of its reason."""
+    traits, options = sink.step.entry.traits, call_options(sink.step.entry, sink.step.options)
+    found: list[tuple[str, Callable[[DataFrame], DataFrame]]] = []
+    if sink.step.option("state_retention"):
+        found.append((TOO_LATE, lambda rows: traits["late"](rows, batch.remembered(sink), **options)))
+    if sink.step.option("on_invalid") == "quarantine":
+        found.append((sink.step.name, lambda rows: rows.withColumn(EXTRA, traits["guard"](rows, **options))))
+    return found
 
 
 def _without_extras(flagged: DataFrame) -> DataFrame:
@@ -128,7 +150,8 @@ def takes_out(plan: Plan) -> bool:
 
 def guarded(plan: Plan) -> list[SinkStep]:
     """The sinks that quarantine what they cannot take."""
-    return [sink for sink in plan.sinks if sink.step.option("on_invalid") == "quarantine"]
+    options = ("on_invalid", "state_retention")
+    return [sink for sink in plan.sinks if {sink.step.option(name) for name in options} - {None, "error"}]
 
 
 def deleting(plan: Plan) -> list[str]:

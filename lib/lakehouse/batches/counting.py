@@ -47,7 +47,7 @@ def one_pass(batch: Batch, raw: DataFrame) -> Pass:
     seen = checked(batch, raw).observe(fates, *counters(_dispositions(plan)))
     taken_out: list[tuple[Step, Observation]] = []
 
-    def count(step: Step, flagged: DataFrame) -> DataFrame:
+    def count(step: Step, _: str, flagged: DataFrame) -> DataFrame:
         observation = Observation()
         taken_out.append((step, observation))
         return flagged.observe(observation, F.count_if(col(EXTRA).isNotNull()).alias("extras"))

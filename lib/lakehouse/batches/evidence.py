@@ -45,28 +45,26 @@ def _broken_rows(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> Dat
     broken = rows.where(col(FATE) >= QUARANTINED)  # with the failed ones, where the run was refused
     parts = [with_reasons(broken, [check for _, check in batch.checks]).select(ROW, ORIGIN, REASONS)]
     if counts.get("extras_quarantined"):
-        parts += [_with_reason(step, extras) for step, extras in _extras(batch, rows)]
+        parts += [_with_reason(rule, extras) for rule, extras in _extras(batch, rows)]
     return reduce(DataFrame.unionByName, parts)
 
 
-def _extras(batch: Batch, checked_rows: DataFrame) -> list[tuple[Step, DataFrame]]:
-    """The rows that each quarantining transform takes out, with all the columns that they have there."""
-    found: list[tuple[Step, DataFrame]] = []
+def _extras(batch: Batch, checked_rows: DataFrame) -> list[tuple[str, DataFrame]]:
+    """The rows that each quarantining step takes out, with all the columns that they have there, and their reason's name."""
+    found: list[tuple[str, DataFrame]] = []
 
-    def collect(step: Step, flagged: DataFrame) -> DataFrame:
+    def collect(step: Step, rule: str, flagged: DataFrame) -> DataFrame:
         if quarantines_extras(step):
-            found.append((step, flagged.where(col(EXTRA).isNotNull())))
+            found.append((rule, flagged.where(col(EXTRA).isNotNull())))
         return flagged
 
     transformed(batch, sound(checked_rows), collect)
     return found
 
 
-def _with_reason(step: Step, extras: DataFrame) -> DataFrame:
+def _with_reason(rule: str, extras: DataFrame) -> DataFrame:
     reason = F.array(
-        F.struct(
-            F.lit(step.name).alias("rule"), F.lit(None).cast("string").alias("column"), col(EXTRA).alias("message")
-        )
+        F.struct(F.lit(rule).alias("rule"), F.lit(None).cast("string").alias("column"), col(EXTRA).alias("message"))
     )
     row = col(ROW) if ROW in extras.columns else F.to_json(F.struct(*map(col, visible(extras.drop(EXTRA)))))
     origin = col(ORIGIN) if ORIGIN in extras.columns else F.lit(None).cast("string")

@@ -5,8 +5,9 @@ A batch reads the events of its own keys alone, in the files that can hold them;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -16,16 +17,29 @@ from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import adopted
 from lakehouse.change_data.event_log import EventLog
+from lakehouse.change_data.retention import needed, unsettled
+from lakehouse.change_data.unfit import require_time
 from lakehouse.change_data.widening import Keyed, widened
-from lakehouse.errors import DataError
-from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, any_null, col, hidden, named, require_columns, visible
+from lakehouse.errors import DataError, SinkError
+from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, col, hidden, named, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
-from lakehouse.history.events import NEW, OPERATION, SEQUENCE, TRUNCATE, after_truncate, events, invalid, winners
+from lakehouse.history.events import (
+    NEW,
+    OPERATION,
+    SEQUENCE,
+    SETTLED,
+    TRUNCATE,
+    after_truncate,
+    events,
+    invalid,
+    winners,
+)
 from lakehouse.history.shape import Options, Shape, shaped
 from lakehouse.holding import held
 from lakehouse.intervals import marked
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
+from lakehouse.registry import length_of
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, same_keys
 
@@ -49,6 +63,7 @@ class _Found:
     history: DataFrame
     changes: DataFrame
     kinds: Mapping[str, int]
+    remembered: int
 
     @property
     def total(self) -> int:
@@ -66,6 +81,7 @@ class _Target:
     log: EventLog
     shape: Shape
     meaning: Mapping[str, Any]
+    retention: timedelta | None = None
 
 
 def apply(
@@ -82,7 +98,9 @@ def apply(
     meaning = options.meaning()
     log = event_log.opened(write, table, before, meaning)
     known = [name for name in log.schema.names if not name.startswith(HIDDEN_PREFIX)]
-    target = _Target(write, table, before, log, shaped(options, visible(df), known), meaning)
+    target = _Target(
+        write, table, before, log, shaped(options, visible(df), known), meaning, _retention(options, df, log, table)
+    )
     if write.adopts and before is not None:
         return adopted(before, write, log, target.shape, table, meaning)
     given, ignored = _given(df, target, deletes, truncates)
@@ -90,6 +108,17 @@ def apply(
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored)
     return replace(_applied(batch, target, truncates is not None), ignored=ignored)
+
+
+def _retention(options: Options, df: DataFrame, log: EventLog, table: str) -> timedelta | None:
+    """How long an event is remembered behind its key's newest; None for ever."""
+    if options.state_retention is None:
+        if SETTLED in log.schema.names:
+            raise SinkError(f"{table} has forgotten events under state_retention; keep it, or run with --full-refresh")
+        return None
+    require_columns(df, options.sequence_by)
+    require_time(df.schema[options.sequence_by[0]].dataType, options.sequence_by[0])
+    return length_of(options.state_retention)
 
 
 def _given(
@@ -118,15 +147,6 @@ def _materialised(given: DataFrame, target: _Target) -> _Batch:
     return _Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
 
 
-def why_invalid(df: DataFrame, *, keys: Sequence[str], sequence_by: Sequence[str], apply_as_truncates: str | None = None,
-                **_: object) -> Column:  # fmt: skip
-    """For `on_invalid: quarantine`: what is wrong with a row that is no event; NULL where nothing is."""
-    require_columns(df, [*keys, *sequence_by])
-    truncates = F.lit(False) if apply_as_truncates is None else F.coalesce(F.expr(apply_as_truncates), F.lit(False))
-    no_key = F.when(~truncates & any_null(keys), f"NULL in the key ({', '.join(keys)})")
-    return no_key.when(any_null(sequence_by), f"NULL in the sequence ({', '.join(sequence_by)})")
-
-
 def _said_of_invalid(rows: DataFrame, target: _Target, count: int) -> str:
     shape = target.shape
     files = [FILE] if FILE in rows.columns else []
@@ -145,8 +165,20 @@ def _applied(batch: _Batch, target: _Target, truncating: bool) -> Written:
     counts = _counts(batch, found, target.shape)
     target = replace(target, write=replace(target.write, commit=replace(
         target.write.commit, note={**target.write.commit.note, **counts})))  # fmt: skip
-    event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total, meaning=target.meaning)  # fmt: skip
-    return _written(target.table, _commit(found, batch, target), counts)
+    event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
+                     meaning=target.meaning, number=found.remembered)  # fmt: skip
+    written = _written(target.table, _commit(found, batch, target), counts)
+    _tidy(target)
+    return written
+
+
+def _tidy(target: _Target) -> None:
+    """Takes needless events out of the log, once half of it came since the last time."""
+    path = target.write.layout.state(target.table)
+    log = event_log.latest(target.write.spark, path)
+    if event_log.is_due(log.note):
+        rows = lake.read(target.write.spark, path, version=log.table.version if log.table else None)
+        event_log.tidied(needed(rows, target.shape, target.retention), target.write, path, log.note)
 
 
 def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
@@ -166,9 +198,11 @@ def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
         present = lake.read(write.spark, target.before.path, version=target.before.version)
         if not batch.truncates:
             present = _of_keys(present, batch, shape)
+        if SETTLED in history.columns and shape.versioned:
+            rows, present = unsettled(rows, history, shape), unsettled(present, history, shape)
         changes = diff.difference(rows, present, shape)
     changes, kinds = held(changes, *diff.counters())
-    return _Found(history, changes, {**kinds, "closes": int(seen["closes"])})
+    return _Found(history, changes, {**kinds, "closes": int(seen["closes"])}, int(seen["remembered"]))
 
 
 def _history(batch: _Batch, target: _Target, truncating: bool) -> DataFrame:

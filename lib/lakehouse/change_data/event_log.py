@@ -7,15 +7,17 @@ came between the two, the events are taken out again, and the batch is new to bo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse import lake
 from lakehouse.errors import SinkError
 from lakehouse.frames import HIDDEN_PREFIX
+from lakehouse.holding import held
 from lakehouse.runs import open_table
 from lakehouse.storage import delete_tree
 from lakehouse.tables import Layout
@@ -25,6 +27,11 @@ RUN = f"{HIDDEN_PREFIX}run"
 """The run that brought the event."""
 
 _CHANGES, _MEANING = "changes", "meaning"
+_EVENTS, _NEEDED = (
+    "events",
+    "needed",
+)  # how many there are, and how many were left when needless ones were last taken out
+_MANY = 10_000  # events that it does not pay to look through
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class EventLog:
 
     path: str
     table: lake.Snapshot | None = None
+    note: Mapping[str, Any] = field(default_factory=dict)
+    """What its last batch said."""
 
     @property
     def schema(self) -> StructType:
@@ -66,7 +75,8 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
         raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
     if last is not None and last.note[_CHANGES] and target.batches.get(last.note["app"], -1) < last.note["batch"]:
         found = _without_dead_write(write, found, last.version)
-    return EventLog(path, found)
+        last = lake.latest_note(path, found.version, _CHANGES)
+    return EventLog(path, found, last.note if last is not None else {})
 
 
 def _without_dead_write(write: Write, log: lake.Snapshot, version: int) -> lake.Snapshot:
@@ -90,8 +100,10 @@ def read(write: Write, log: EventLog) -> DataFrame | None:
     return None if log.table is None else lake.read(write.spark, log.path, version=log.table.version)
 
 
-def append(events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any]) -> None:
-    """Adds events; `changes` rows of the target will follow them in its own commit."""
+def append(
+    events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any], number: int = 0
+) -> None:
+    """Adds a `number` of events; `changes` rows of the target will follow them in its own commit."""
     settings = Settings(type_widening=write.settings.type_widening)
     options = table_properties(settings, events.schema) if log.table is None else {"mergeSchema": "true"}
     if log.table is not None and settings.type_widening:
@@ -102,6 +114,8 @@ def append(events: DataFrame, write: Write, log: EventLog, *, changes: int, mean
         "batch": write.commit.batch,
         _CHANGES: changes,
         _MEANING: meaning,
+        _EVENTS: log.note.get(_EVENTS, 0) + number,
+        _NEEDED: log.note.get(_NEEDED, 0),
     }
     # no identity: an event that is in twice counts once
     commit = replace(write.commit, app_id="", note=note)
@@ -125,3 +139,35 @@ def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, 
     }
     rows = lake.read(spark, source, version=found.version)
     lake.save(rows, path, replace(commit, app_id="", note=note), mode="overwrite", options={"overwriteSchema": "true"})
+
+
+def before(spark: SparkSession, layout: Layout, table: str, commit: lake.Commit) -> DataFrame | None:
+    """The events that were known before this batch, also where an earlier try of it has added its own; None without any."""
+    path = layout.state(table)
+    found = lake.snapshot(spark, path)
+    if found is None:
+        return None
+    own = lake.noted(path, found.version, {"app": commit.app_id, "batch": commit.batch})
+    version = found.version if own is None else own.version - 1
+    return lake.read(spark, path, version=version) if version >= 0 else None
+
+
+def latest(spark: SparkSession, path: str) -> EventLog:
+    """The log as it is now, with the note of its last batch."""
+    found = lake.snapshot(spark, path)
+    last = lake.latest_note(path, found.version, _CHANGES) if found is not None else None
+    return EventLog(path, found, last.note if last is not None else {})
+
+
+def is_due(note: Mapping[str, Any]) -> bool:
+    """True where half of the events, and many, came since the needless ones were last taken out."""
+    return int(note.get(_EVENTS, 0)) > max(2 * int(note.get(_NEEDED, 0)), _MANY)
+
+
+def tidied(events: DataFrame, write: Write, path: str, note: Mapping[str, Any]) -> None:
+    """Leaves these events alone in the log; older files go once nobody can be reading them."""
+    kept, counts = held(events, F.count(F.lit(1)).alias("rows"))
+    note = {**note, _CHANGES: 0, _EVENTS: counts["rows"], _NEEDED: counts["rows"]}
+    options = {"mergeSchema": "true"}
+    lake.save(kept, path, replace(write.commit, app_id="", note=note), mode="overwrite", options=options)
+    lake.vacuum(write.spark, path)

@@ -15,6 +15,9 @@ OPERATION = f"{HIDDEN_PREFIX}operation"
 NEW = f"{HIDDEN_PREFIX}new"
 """The event is of this batch, and nothing that was known says the same."""
 
+SETTLED = f"{HIDDEN_PREFIX}settled"
+"""On the first event of a key that is still known, where there were older ones: the start before which rows are settled."""
+
 _FLOOR = f"{HIDDEN_PREFIX}floor"
 UPSERT, DELETE, TRUNCATE = "upsert", "delete", "truncate"
 

@@ -49,6 +49,7 @@ class Options:
     start: str = "__START_AT"
     end: str = "__END_AT"
     current_flag: bool = False
+    state_retention: str | None = None
 
     def meaning(self) -> dict[str, object]:
         """What must stay as it is for the remembered events to make the same rows."""

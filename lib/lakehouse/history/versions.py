@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
 from lakehouse.frames import HIDDEN_PREFIX, col, orderable
-from lakehouse.history.events import DELETE, NEW, OPERATION, SEQUENCE, UPSERT, by_key
+from lakehouse.history.events import DELETE, NEW, OPERATION, SEQUENCE, SETTLED, UPSERT, by_key
 from lakehouse.history.shape import CHANGED_AT, PREVIOUS, Shape
 
 IS_ROW = f"{HIDDEN_PREFIX}is_row"  # the event is the last of its run: its values are a row of the target
@@ -56,7 +56,8 @@ def _flags(rows: DataFrame, shape: Shape, keyed: WindowSpec) -> dict[str, Column
     is_first = F.coalesce(col(_BEFORE) != UPSERT, F.lit(True))
     tracked = [_comparable(rows, name) for name in shape.tracked] if shape.versioned else []
     differs = reduce(Column.__or__, [_differs(value, keyed) for value in tracked], F.lit(False))
-    found = {_OPENS: (col(OPERATION) == UPSERT) & (is_first | differs)}
+    settled = col(SETTLED).isNotNull() if SETTLED in rows.columns else F.lit(False)
+    found = {_OPENS: (col(OPERATION) == UPSERT) & (is_first | differs | settled)}
     for index, name in enumerate(shape.previous):
         value = _comparable(rows, name)
         found[f"{_CHANGE}{index}"] = F.when(

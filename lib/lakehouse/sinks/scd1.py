@@ -4,13 +4,14 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.change_data.apply import apply, why_invalid
+from lakehouse.change_data.apply import apply
+from lakehouse.change_data.unfit import why_invalid, with_late
 from lakehouse.history.shape import Options, Selection
-from lakehouse.registry import Columns, Name, Sql, sink
+from lakehouse.registry import Columns, Duration, Name, Sql, sink
 from lakehouse.targets import Write, Written
 
 
-@sink(set_semantics=True, guard=why_invalid, asks_for_file=True)
+@sink(set_semantics=True, guard=why_invalid, late=with_late, asks_for_file=True)
 def scd1(
     df: DataFrame,
     write: Write,
@@ -26,6 +27,7 @@ def scd1(
     ignore_null_updates_column_list: Columns | None = None,
     ignore_null_updates_except_column_list: Columns | None = None,
     on_invalid: Literal["error", "quarantine"] = "error",
+    state_retention: Duration | None = None,
 ) -> Written:
     """The newest state of each key by `sequence_by`, whatever the order in which its changes arrive; a delete is remembered.
 
@@ -37,5 +39,6 @@ def scd1(
         Selection("", column_list, except_column_list),
         Selection("ignore_null_updates_", ignore_null_updates_column_list, ignore_null_updates_except_column_list),
         ignore_all_nulls=ignore_null_updates,
+        state_retention=state_retention,
     )
     return apply(df, write, table, options, deletes=apply_as_deletes, truncates=apply_as_truncates)

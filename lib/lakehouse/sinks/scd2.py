@@ -4,13 +4,14 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.change_data.apply import apply, why_invalid
+from lakehouse.change_data.apply import apply
+from lakehouse.change_data.unfit import why_invalid, with_late
 from lakehouse.history.shape import Options, Selection
-from lakehouse.registry import Columns, Name, Sql, sink
+from lakehouse.registry import Columns, Duration, Name, Sql, sink
 from lakehouse.targets import Write, Written
 
 
-@sink(set_semantics=True, guard=why_invalid, asks_for_file=True)
+@sink(set_semantics=True, guard=why_invalid, late=with_late, asks_for_file=True)
 def scd2(
     df: DataFrame,
     write: Write,
@@ -31,6 +32,7 @@ def scd2(
     end_column: str = "__END_AT",
     current_flag: bool = False,
     on_invalid: Literal["error", "quarantine"] = "error",
+    state_retention: Duration | None = None,
 ) -> Written:
     """Every version of each key, from `__START_AT` to `__END_AT` (NULL: still so), whatever the order of arrival.
 
@@ -48,5 +50,6 @@ def scd2(
         start=start_column,
         end=end_column,
         current_flag=current_flag,
+        state_retention=state_retention,
     )
     return apply(df, write, table, options, deletes=apply_as_deletes)

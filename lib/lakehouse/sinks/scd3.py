@@ -4,13 +4,14 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.change_data.apply import apply, why_invalid
+from lakehouse.change_data.apply import apply
+from lakehouse.change_data.unfit import why_invalid, with_late
 from lakehouse.history.shape import Options, Selection
-from lakehouse.registry import Columns, Name, Sql, sink
+from lakehouse.registry import Columns, Duration, Name, Sql, sink
 from lakehouse.targets import Write, Written
 
 
-@sink(set_semantics=True, guard=why_invalid, asks_for_file=True)
+@sink(set_semantics=True, guard=why_invalid, late=with_late, asks_for_file=True)
 def scd3(
     df: DataFrame,
     write: Write,
@@ -26,6 +27,7 @@ def scd3(
     ignore_null_updates_column_list: Columns | None = None,
     ignore_null_updates_except_column_list: Columns | None = None,
     on_invalid: Literal["error", "quarantine"] = "error",
+    state_retention: Duration | None = None,
 ) -> Written:
     """The newest state of each key, and for each column of `keep_previous` the value before its last change and when that was.
 
@@ -38,5 +40,6 @@ def scd3(
         Selection("ignore_null_updates_", ignore_null_updates_column_list, ignore_null_updates_except_column_list),
         ignore_all_nulls=ignore_null_updates,
         keep_previous=keep_previous,
+        state_retention=state_retention,
     )
     return apply(df, write, table, options, deletes=apply_as_deletes)

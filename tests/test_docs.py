@@ -1,0 +1,67 @@
+"""The examples of docs/: each section is a project of its own, run as it stands there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lakehouse.cli import command
+from shop import ROOT
+
+_BLOCK = re.compile(
+    r"```(?P<kind>\w+) ?(?P<file>\S*)\n(?P<text>.*?)```|(?P<table>(?:^\|.*\n)+)", re.DOTALL | re.MULTILINE
+)
+_NAME = re.compile(r"`((?:silver|gold)\.\w+)`")
+
+
+def sections() -> dict[str, str]:
+    """Every section that has a job in it, by its heading."""
+    found = {}
+    for file in sorted((ROOT / "docs").glob("*.md")):
+        for part in re.split(r"^#+ ", file.read_text(), flags=re.MULTILINE):
+            heading, _, text = part.partition("\n")
+            if "```yaml" in text:
+                found[f"{file.stem}: {heading}"] = text
+    return found
+
+
+@pytest.mark.parametrize("section", sections())
+def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatch):
+    monkeypatch.chdir(project.root)
+    text, fresh, shown = sections()[section], False, 0
+    for block in _BLOCK.finditer(text):
+        if block["kind"] == "yaml":
+            project.write(re.match(r"# (\S+)", block["text"])[1], block["text"])
+        elif block["kind"] == "csv":
+            project.write(block["file"], block["text"])
+        elif block["kind"] == "console":
+            said(capsys, block["text"])
+            shown += 1
+        elif block["table"]:
+            if not fresh:
+                assert command(["run", "--all"]) == 0
+            assert_holds(project, _NAME.findall(text[: block.start()])[-1], block["table"])
+            shown += 1
+        fresh = block["kind"] == "console" or bool(block["table"])
+    assert shown
+
+
+def said(capsys, text: str) -> None:
+    """What a command prints; `...` stands for what differs from run to run."""
+    first, _, expected = text.partition("\n")
+    capsys.readouterr()
+    command(first.removeprefix("$ lakehouse ").split())
+    out, err = capsys.readouterr()
+    pattern = re.escape(expected.strip()).replace(r"\.\.\.", ".*")
+    assert re.fullmatch(pattern, (out + err).strip()), out + err
+
+
+def assert_holds(project, table: str, shown: str) -> None:
+    head, _, *rows = [[text.strip() for text in line.strip("|").split("|")] for line in shown.strip().split("\n")]
+    found = [[cell(row[name]) for name in head] for row in project.rows(table)]
+    assert sorted(found) == sorted(rows), table
+
+
+def cell(value: object) -> str:
+    return "NULL" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
