@@ -1,4 +1,4 @@
-"""Gold dim customers: one row per customer, and the unknown member."""
+"""Gold dim customers: one row per version of a customer, and the unknown member."""
 
 from lakehouse import main
 

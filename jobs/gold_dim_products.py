@@ -1,4 +1,4 @@
-"""Gold dim products: one row per product, and the unknown member."""
+"""Gold dim products: one row per version of a product, and the unknown member."""
 
 from lakehouse import main
 

@@ -1,4 +1,4 @@
-"""Gold fct orders: one row per order, with its customer, campaign and lines."""
+"""Gold fct orders: one row per order, with its customer as it was then, its campaign and its lines."""
 
 from lakehouse import main
 

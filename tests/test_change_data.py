@@ -369,6 +369,30 @@ def test_snapshots_that_a_dead_run_got_in_are_counted_once(project, monkeypatch)
     assert (balanced(record), record.notes) == (True, ())
 
 
+def test_the_time_of_a_check_need_not_be_kept(project):
+    project.job(
+        "c",
+        """
+layer: gold
+source:
+  files: {path: c, format: csv}
+schema: "id int, name string, seen string, at date"
+sink:
+  snapshot: {table: gold.c, keys: [id], strategy: check, check_columns: [name], updated_at: at, stored_as: 2, except_column_list: [at]}
+""",
+    )
+    for day, names in ((1, ["Ann"]), (2, ["Ann"]), (3, ["Bea"])):
+        project.write(
+            f"c/{day}.csv", "id,name,seen,at\n" + "".join(f"1,{name},{day},2026-01-0{day}\n" for name in names)
+        )
+        project.run("c")
+    rows = [
+        (row["name"], row["seen"], str(row["__START_AT"]), str(row["__END_AT"]))
+        for row in project.rows("gold.c", "name")
+    ]
+    assert rows == [("Ann", "1", "2026-01-01", "2026-01-03"), ("Bea", "3", "2026-01-03", "None")]
+
+
 def test_a_key_whose_row_is_broken_is_not_missing(project):
     snapshot(project, 1, "1,Ann,1", "2,Bea,1")
     record = snapshot(project, 2, "1,Ann,2", "2,bad,2")

@@ -46,14 +46,14 @@ def test_history_prints_the_versions_of_a_key_with_their_events(here, capsys):
     second = send(here, 2, "a,1,Bea,7,", "a,,,12,D", "a,1,Cid,20,")
     assert said(capsys, "history", "silver.t", "--key", "a").splitlines() == [
         "silver.t, id=a: 4 versions, 5 events",
-        "= 5 .. 7  id=a, line=1, name=Ann",
+        "= 5 .. 7  line=1, name=Ann",
         f"    5  upsert  line=1, name=Ann  (run {first.run_id}, 1.csv)",
-        "= 7 .. 9  id=a, line=1, name=Bea",
-        f"    7  upsert  line=1, name=Bea  (run {second.run_id}, 2.csv)",
-        "= 9 .. 12  id=a, line=1, name=Ann",
-        f"    9  upsert  line=1, name=Ann  (run {first.run_id}, 1.csv)",
+        "= 7 .. 9  line=1, name=Bea",
+        f"    7  upsert  name=Bea  (run {second.run_id}, 2.csv)",
+        "= 9 .. 12  line=1, name=Ann",
+        f"    9  upsert  name=Ann  (run {first.run_id}, 1.csv)",
         f"* 12  delete  (run {second.run_id}, 2.csv)",
-        "= 20 .. now  id=a, line=1, name=Cid",
+        "= 20 .. now  line=1, name=Cid",
         f"    20  upsert  line=1, name=Cid  (run {second.run_id}, 2.csv)",
     ]
     found = json.loads(said(capsys, "history", "silver.t", "--key", "id=b", "--json"))
@@ -67,7 +67,7 @@ def test_history_takes_a_key_of_several_columns(here, capsys):
     send(here, 1, "a,1,Ann,5,", "a,2,Bob,5,", sink="scd1", keys="id, line")
     shown = said(capsys, "history", "silver.t", "--key", "line=2", "--key", "id=a").splitlines()
     assert shown[0] == "silver.t, line=2, id=a: 1 version, 1 event"
-    assert shown[1] == "= id=a, line=2, name=Bob"
+    assert shown[1] == "= name=Bob"
     wrong = ("--key", "line=1", "--key", "name=Ann")
     assert "--key names 'name', which is no key." in said(capsys, "history", "silver.t", *wrong, code=2)
     assert said(capsys, "history", "silver.t", "--key", "a", code=2) == (
@@ -86,9 +86,9 @@ def test_history_of_snapshots_names_those_at_which_the_key_changed(here, capsys)
     shown = said(capsys, "history", "silver.s", "--key", "1").splitlines()
     assert [line.partition("  (run")[0] for line in shown] == [
         "silver.s, id=1: 2 versions, 3 events",
-        "= 1 .. 3  id=1, name=Ann",
+        "= 1 .. 3  name=Ann",
         "    1  snapshot",
-        "= 3 .. 4  id=1, name=Bea",
+        "= 3 .. 4  name=Bea",
         "    3  snapshot",
         "* 4  snapshot",
     ]

@@ -11,15 +11,24 @@ from lakehouse.pipeline.rebuilding import Change, Rebuilt
 
 
 def history_text(found: KeyHistory) -> str:
-    """The versions in their order, below each the events that it came from, and between them the deletes."""
+    """The versions in their order, below each the events that it came from, and between them the deletes.
+
+    Of an event the values that differ from those of the event before it.
+    """
     key = ", ".join(f"{name}={value}" for name, value in found.key.items())
     events = len(found.others) + sum(len(version.events) for version in found.versions)
     head = f"{found.table}, {key}: {_counted(len(found.versions), 'version')}, {_counted(events, 'event')}"
-    blocks = [(version.start, _version_text(version)) for version in found.versions]
-    blocks += [(event.sequence, f"* {_event_text(event)}") for event in found.others]
-    if all(start is not None for start, _ in blocks):
+    blocks = [(version.start, [f"= {_version_text(version)}"], version.events, "    ") for version in found.versions]
+    blocks += [(event.sequence, [], (event,), "* ") for event in found.others]
+    if all(start is not None for start, *_ in blocks):
         blocks.sort(key=lambda block: order(block[0]))
-    return "\n".join([head, *(text for _, text in blocks)])
+    lines, before = [head], Event(None, "", {}, None, None)
+    for _, title, of_block, mark in blocks:
+        lines += title
+        for event in of_block:
+            lines.append(f"{mark}{_event_text(event, before)}")
+            before = event
+    return "\n".join(lines)
 
 
 def rebuilt_text(found: Rebuilt) -> str:
@@ -51,13 +60,15 @@ def _counted(number: int, noun: str) -> str:
 
 def _version_text(version: Version) -> str:
     values = _values(version.values)
-    held = values if version.start is None else f"{_text(version.start)} .. {_text(version.end) or 'now'}  {values}"
-    return "\n".join([f"= {held}", *(f"    {_event_text(event)}" for event in version.events)])
+    return values if version.start is None else f"{_text(version.start)} .. {_text(version.end) or 'now'}  {values}"
 
 
-def _event_text(event: Event) -> str:
+def _event_text(event: Event, before: Event) -> str:
     source = f", {event.file.rsplit('/', 1)[-1]}" if event.file else ""
-    given = f"  {_values(event.values)}" if event.values else ""
+    changed = {
+        name: value for name, value in event.values.items() if name not in before.values or before.values[name] != value
+    }
+    given = f"  {_values(changed) or 'nothing new'}" if event.values else ""
     return f"{_text(event.sequence)}  {event.operation}{given}  (run {event.run}{source})"
 
 

@@ -69,7 +69,7 @@ def key_history(layout: Layout, table: str, given: Sequence[str]) -> KeyHistory:
         changed = [row[name] for row in rows for name in bounds]
         events = [event for event in events if event.sequence in changed]
     events.sort(key=lambda event: order(event.sequence))
-    versions = [_version(row, bounds, events) for row in rows]
+    versions = [_version(row, key, bounds, events) for row in rows]
     inside = [event for version in versions for event in version.events]
     return KeyHistory(table, key, tuple(versions), tuple(event for event in events if event not in inside))
 
@@ -107,9 +107,9 @@ def _event(row: Mapping[str, Any], key: Mapping[str, str]) -> Event:
     return Event(row[SEQUENCE], operation, shown if operation == UPSERT else {}, row.get(RUN), row.get(FILE))
 
 
-def _version(row: Mapping[str, Any], bounds: Sequence[str], events: Sequence[Event]) -> Version:
+def _version(row: Mapping[str, Any], key: Mapping[str, str], bounds: Sequence[str], events: Sequence[Event]) -> Version:
     start, end = (row[bounds[0]], row[bounds[1]]) if bounds else (None, None)
-    values = {name: value for name, value in row.items() if name not in bounds}
+    values = {name: value for name, value in row.items() if name not in bounds and name not in key}
     inside = [
         event for event in events if event.operation in (UPSERT, SNAPSHOT) and _is_within(event.sequence, start, end)
     ]

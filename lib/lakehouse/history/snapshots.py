@@ -71,9 +71,11 @@ class SnapshotShape:
 
 def one_per_key(rows: DataFrame, shape: SnapshotShape) -> DataFrame:
     """A row per key out of equal ones; see `clashes` for those that are not."""
-    order = F.struct(F.lit(0), *[orderable(name, rows.schema[name].dataType) for name in shape.kept])
+    beside_ = [shape.since] if shape.since and shape.since not in shape.kept else []
+    values = [*shape.kept, *beside_]
+    order = F.struct(F.lit(0), *[orderable(name, rows.schema[name].dataType) for name in values])
     return rows.groupBy(*[col(name) for name in shape.keys]).agg(
-        F.max_by(F.struct(*map(col, (*shape.keys, *shape.kept))), order).alias(_NEWEST),
+        F.max_by(F.struct(*map(col, (*shape.keys, *values))), order).alias(_NEWEST),
         F.min(order).alias(_LEAST),
         F.max(order).alias(_MOST),
     )
