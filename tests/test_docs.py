@@ -10,7 +10,7 @@ from lakehouse.cli import command
 from shop import ROOT
 
 _BLOCK = re.compile(
-    r"```(?P<kind>\w+) ?(?P<file>\S*)\n(?P<text>.*?)```|(?P<table>(?:^\|.*\n)+)", re.DOTALL | re.MULTILINE
+    r"```(?P<kind>\w+) ?(?P<file>\S*)\n(?P<text>.*?)```|(?P<table>(?:^\|[^\n]*\n)+)", re.DOTALL | re.MULTILINE
 )
 _NAME = re.compile(r"`((?:silver|gold)\.\w+)`")
 
@@ -19,7 +19,7 @@ def sections() -> dict[str, str]:
     """Every section that has a job in it, by its heading."""
     found = {}
     for file in sorted((ROOT / "docs").glob("*.md")):
-        for part in re.split(r"^#+ ", file.read_text(), flags=re.MULTILINE):
+        for part in re.split(r"^#+ (?!conf/)", file.read_text(), flags=re.MULTILINE):
             heading, _, text = part.partition("\n")
             if "```yaml" in text:
                 found[f"{file.stem}: {heading}"] = text

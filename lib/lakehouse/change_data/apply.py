@@ -153,7 +153,7 @@ def _said_of_invalid(rows: DataFrame, target: _Target, count: int) -> str:
     names = [*shape.keys, "sequence", *("file" for _ in files)]
     shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(NAMED).collect()
     return (
-        f"{count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
+        f"{target.table}: {count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
         f"{named(names, shown, target.write.masked)}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
     )
 
