@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -27,10 +30,13 @@ class Feed:
         self.project, self.count = project, 0
         project.job("x", JOB.format(sink=sink, more=more))
 
-    def send(self, *events: str):
+    def write(self, *events: str) -> None:
         self.count += 1
         lines = [",".join([*event.split(), *[""] * (5 - len(event.split()))]).replace("-", "") for event in events]
         self.project.write(f"data/{self.count:03}.csv", "\n".join(["id,name,city,at,op", *lines]) + "\n")
+
+    def send(self, *events: str):
+        self.write(*events)
         record = self.project.run("x", lake=str(self.project.lake))
         assert balanced(record)
         return record
@@ -240,6 +246,43 @@ def test_a_crash_between_events_and_target_is_mended_by_the_next_run(project, mo
     assert record.rows_read in (0, 2)
     feed.send("1 Yan - 3", "2 Cid - 2")
     assert feed.rows() == ["1 Ann - 1 3", "1 Yan - 3 5", "1 Zoe - 5 -", "2 Bea - 1 2", "2 Cid - 2 3"]
+
+
+KILLED = """
+import os, signal
+from lakehouse import run
+from lakehouse.change_data import apply
+
+commit = apply._commit
+
+def kill(*given):
+    {before}
+    os.kill(os.getpid(), signal.SIGKILL)
+
+apply._commit = kill
+run({job!r})
+"""
+
+
+@pytest.mark.parametrize("before", ["pass", "commit(*given)"], ids=["before the target", "after the target"])
+def test_a_stream_killed_between_state_and_target_is_mended_by_the_next_run(project, before):
+    project.job("b", "layer: bronze\nsource:\n  files: {path: data, format: csv}\nsink:\n  append: {table: bronze.t}\n")
+    feed = Feed(project, "scd2")
+    stream = JOB.format(sink="scd2", more="").replace("files: {path: data, format: csv}", "delta: {table: bronze.t}")
+    file = project.job("x", stream + "stream: {trigger: available_now}\n")
+    feed.write("1 Ann - 1", "2 Bea - 1")
+    project.run("b")
+    project.run("x")
+    feed.write("1 Zoe - 5", "2 - - 3 D")
+    project.run("b")
+    script = KILLED.format(before=before, job=str(file))
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == -signal.SIGKILL
+    project.run("x")
+    assert feed.rows() == ["1 Ann - 1 5", "1 Zoe - 5 -", "2 Bea - 1 3"]
+    feed.write("1 Yan - 3")
+    project.run("b")
+    assert balanced(project.run("x"))
+    assert feed.rows() == ["1 Ann - 1 3", "1 Yan - 3 5", "1 Zoe - 5 -", "2 Bea - 1 3"]
 
 
 def test_a_lost_checkpoint_gives_the_same_table(project):
