@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.frames import (
+    BROKEN,
     BRONZE_COLUMNS,
     FILE,
     KAFKA_COLUMNS,
@@ -18,7 +19,9 @@ from lakehouse.frames import (
     ORIGIN,
     REASON_TYPE,
     REASONS,
+    RECORD,
     ROW,
+    SKIPPED,
     UNKNOWN,
     col,
     hidden,
@@ -41,7 +44,9 @@ class Shape:
 def with_evidence(raw: DataFrame, origin: str) -> DataFrame:
     """The frame with each row as it came (JSON) and where it came from: its file, else `origin`."""
     data = F.to_json(F.struct(*map(col, visible(raw))), {"ignoreNullFields": "false"}) if visible(raw) else F.lit("{}")
-    if MALFORMED in raw.columns:
+    if RECORD in raw.columns:
+        data = col(RECORD)
+    elif MALFORMED in raw.columns:
         corrupt = F.to_json(F.struct(col(MALFORMED).alias("_corrupt_record")))
         data = F.when(col(MALFORMED).isNull(), data).otherwise(corrupt)
     places = [col(name) for name in (FILE, "_source_file") if name in raw.columns]
@@ -62,7 +67,7 @@ def conform(raw: DataFrame, shape: Shape) -> DataFrame:
         for field in fields
         if field.name.lower() in columns and _needs_cast(raw, field, columns[field.name.lower()])
     }
-    carried = [name for name in hidden(raw) if name in (ROW, ORIGIN)]
+    carried = [name for name in hidden(raw) if name in (ROW, ORIGIN, SKIPPED)]
     kept = [name for name in raw.columns if name in shape.kept and name not in typed]
     return raw.select(
         *[column.alias(name) for name, column in typed.items()],
@@ -124,8 +129,15 @@ def _misfit(raw: DataFrame, field: StructField, name: str) -> Column:
 
 def _reasons(raw: DataFrame, fields: StructType, misfits: dict[str, Column], *, rescued: bool) -> Column:
     none = F.array().cast(REASON_TYPE)
-    if rescued:
-        return none
+    found = none if rescued else _misfit_reasons(raw, fields, misfits)
+    if BROKEN not in raw.columns:
+        return found
+    broken = F.struct(F.lit("well_formed"), F.lit(None).cast("string"), col(BROKEN))
+    return F.when(col(BROKEN).isNotNull(), F.array(broken).cast(REASON_TYPE)).otherwise(found)
+
+
+def _misfit_reasons(raw: DataFrame, fields: StructType, misfits: dict[str, Column]) -> Column:
+    none = F.array().cast(REASON_TYPE)
     found = [
         _reason(F.lit("type"), name, f"is no {fields[name].dataType.simpleString()}", misfit)
         for name, misfit in misfits.items()

@@ -11,7 +11,7 @@ from uuid import uuid4
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, MapType, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 from lakehouse.errors import did_you_mean
 from lakehouse.sql_text import is_query, with_views
@@ -23,6 +23,9 @@ HIDDEN_PREFIX = "__lake_"
 FILE = f"{HIDDEN_PREFIX}file"  # from a source: the row's file
 MALFORMED = f"{HIDDEN_PREFIX}malformed"  # from a source: the raw text of a record that could not be parsed, else NULL
 UNKNOWN = f"{HIDDEN_PREFIX}unknown"  # from a source: fields that no column takes, map<string,string>, else NULL
+RECORD = f"{HIDDEN_PREFIX}record"  # from a source: the record as it came (JSON), where the row is something made of it
+BROKEN = f"{HIDDEN_PREFIX}broken"  # from a source: why a record makes no row, else NULL
+SKIPPED = f"{HIDDEN_PREFIX}skipped"  # from a source: true for a record that says of no row, and is dropped
 REASONS = f"{HIDDEN_PREFIX}reasons"  # what is wrong with a row, an array of REASON_TYPE's elements
 ROW = f"{HIDDEN_PREFIX}row"  # the row as it came, JSON
 ORIGIN = f"{HIDDEN_PREFIX}origin"  # where the row came from
@@ -46,6 +49,22 @@ def hidden(df: DataFrame) -> list[str]:
 def visible(df: DataFrame) -> list[str]:
     """The columns that a user sees."""
     return [name for name in df.columns if not name.startswith(HIDDEN_PREFIX)]
+
+
+def own_columns(df: DataFrame) -> list[str]:
+    """Bronze's own columns in the frame."""
+    return [name for name in df.columns if name in BRONZE_COLUMNS + KAFKA_COLUMNS]
+
+
+def as_text(fields: StructType) -> StructType:
+    """The fields as a text format holds them: scalars as text, which conform casts; nested ones in their types."""
+    nested = (StructType, ArrayType, MapType)
+    return StructType(
+        [
+            StructField(field.name, field.dataType if isinstance(field.dataType, nested) else StringType())
+            for field in fields
+        ]
+    )
 
 
 def require_columns(df: DataFrame, names: Iterable[str]) -> None:

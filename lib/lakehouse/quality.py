@@ -9,7 +9,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.frames import FATE, REASON_TYPE, REASONS, attempt, col
+from lakehouse.frames import FATE, REASON_TYPE, REASONS, SKIPPED, attempt, col
 
 VALID, WARNED, DROPPED, QUARANTINED, FAILED = range(5)
 FATES = {"warn": WARNED, "drop": DROPPED, "quarantine": QUARANTINED, "fail": FAILED}
@@ -64,6 +64,8 @@ def with_fate(df: DataFrame, checks: Sequence[Check]) -> DataFrame:
             conditions.append(F.size(col(REASONS)) > 0)
         if conditions:
             fate = F.when(reduce(Column.__or__, conditions), code).otherwise(fate)
+    if SKIPPED in df.columns:
+        fate = F.when(col(SKIPPED), DROPPED).otherwise(fate)
     return df.withColumn(FATE, fate.cast("tinyint"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, StringType, StructField, StructType
 
 from lakehouse.errors import DataError
 from lakehouse.frames import HIDDEN_PREFIX, MALFORMED, UNKNOWN, col, file_name
@@ -162,14 +162,3 @@ def _merged_type(known: DataType, new: DataType | None) -> DataType:
 def as_plain_text(fields: StructType) -> StructType:
     """The fields as text, nested ones too."""
     return StructType([StructField(field.name, StringType()) for field in fields])
-
-
-def as_text(fields: StructType) -> StructType:
-    """The fields as a text format holds them: scalars as text, which conform casts; nested ones in their types."""
-    nested = (StructType, ArrayType, MapType)
-    return StructType(
-        [
-            StructField(field.name, field.dataType if isinstance(field.dataType, nested) else StringType())
-            for field in fields
-        ]
-    )

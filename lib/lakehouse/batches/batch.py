@@ -9,6 +9,7 @@ from functools import partial
 from pyspark.sql import DataFrame
 
 from lakehouse.batches.batch_rows import Batch, Outcome
+from lakehouse.batches.cdc_rows import fitted
 from lakehouse.batches.counting import Pass, counts_of_everything, counts_without_write, one_pass
 from lakehouse.batches.evidence import broken_keys, save_evidence
 from lakehouse.batches.gate import is_gated, require_gate
@@ -86,7 +87,8 @@ def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counte
             batch.spark, plan.layout, commit, table_settings(plan, sink), batch.now, batch.files, place, keys,
             personal_columns(plan),
         )  # fmt: skip
-        written: Written = sink.step.call(rows, write, now=batch.now)
+        step, rows = fitted(plan, sink.step, rows)
+        written: Written = step.call(rows, write, now=batch.now)
         return written
 
 

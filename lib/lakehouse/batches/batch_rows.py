@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import lake
+from lakehouse.batches.cdc_rows import with_refused
 from lakehouse.batches.job_columns import shape_of
 from lakehouse.batches.routes import fits
 from lakehouse.batches.step_errors import explained, problem_of
@@ -20,13 +21,13 @@ from lakehouse.change_data import event_log
 from lakehouse.change_data.unfit import TOO_LATE
 from lakehouse.conform import Shape, conform
 from lakehouse.errors import ConfigError, Problem
-from lakehouse.frames import EXTRA, FATE, HIDDEN_PREFIX, REASONS, col
+from lakehouse.frames import EXTRA, FATE, HIDDEN_PREFIX, REASONS, SKIPPED, col
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
 from lakehouse.quality import WARNED, Check, with_fate
 from lakehouse.registry import call_options
 from lakehouse.targets import Written
 
-_DELETES = f"{HIDDEN_PREFIX}deletes_or_truncates"
+_DELETES, _TRUNCATES = f"{HIDDEN_PREFIX}deletes_or_truncates", f"{HIDDEN_PREFIX}truncates"
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,10 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
     """The conformed frame with each row's fate."""
     checks = batch.checks
     with explained(batch.plan):
-        frame = conform(raw, batch.shape)
-    if deleting(batch.plan):
-        frame = frame.withColumn(_DELETES, _deletes(batch.plan, frame))
+        frame = with_refused(batch.plan, conform(raw, batch.shape))
+    for flag, conditions in ((_DELETES, deleting(batch.plan)), (_TRUNCATES, truncating(batch.plan))):
+        if conditions:
+            frame = frame.withColumn(flag, _is_any(conditions, frame))
     try:
         return with_fate(frame, [check for _, check in checks])
     except (AnalysisException, ParseException):
@@ -107,7 +109,7 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
 
 def sound(checked_rows: DataFrame) -> DataFrame:
     """The rows that no rule took out: what the transforms get."""
-    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, _DELETES)
+    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, SKIPPED, _DELETES, _TRUNCATES)
 
 
 def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, str, DataFrame], DataFrame]) -> DataFrame:
@@ -156,13 +158,24 @@ def guarded(plan: Plan) -> list[SinkStep]:
 
 def deleting(plan: Plan) -> list[str]:
     """The conditions under which a row deletes or truncates."""
-    found = [sink.step.option(option) for sink in plan.sinks for option in ("apply_as_deletes", "apply_as_truncates")]
+    options = ["apply_as_deletes", "apply_as_truncates"]
+    # a change that deletes may have no more than its key
+    return _conditions(plan, [*options, "delete_when"] if plan.source.option("cdc_format") else options)
+
+
+def truncating(plan: Plan) -> list[str]:
+    """The conditions under which a row truncates, and needs no key."""
+    return _conditions(plan, ["apply_as_truncates"])
+
+
+def _conditions(plan: Plan, options: Sequence[str]) -> list[str]:
+    found = [sink.step.option(option) for sink in plan.sinks for option in options]
     return [str(condition) for condition in found if condition]
 
 
-def _deletes(plan: Plan, frame: DataFrame) -> Column:
-    """True for a row that deletes: its payload counts for nothing. False where a condition needs the transforms first."""
-    found = F.expr(" OR ".join(f"coalesce({condition}, false)" for condition in deleting(plan)))
+def _is_any(conditions: Sequence[str], frame: DataFrame) -> Column:
+    """True for a row that one of the conditions holds for. False where a condition needs the transforms first."""
+    found = F.expr(" OR ".join(f"coalesce({condition}, false)" for condition in conditions))
     try:
         frame.select(found)
     except (AnalysisException, ParseException):
@@ -170,16 +183,21 @@ def _deletes(plan: Plan, frame: DataFrame) -> Column:
     return found
 
 
-def _decides(plan: Plan, column: str | None) -> bool:
-    """True for a column that is a key or orders the events, under the name that it has before the transforms."""
-    names = {
-        name for sink in plan.sinks for option in ("keys", "sequence_by") for name in sink.step.option(option) or []
-    }
+def _decides(plan: Plan, column: str | None, *options: str) -> bool:
+    """True for a column that one of the sinks' options names, under the name that it has before the transforms."""
+    names = {name for sink in plan.sinks for option in options for name in sink.step.option(option) or []}
     for step in reversed(plan.transforms):
         if step.name == "rename":
             before = {new: old for old, new in (step.option("columns") or {}).items()}
             names = {before.get(name, name) for name in names}
     return column in names
+
+
+def _exempt(plan: Plan, column: str | None) -> str | None:
+    """The flag of the rows that a rule on the column does not ask: a key says what to delete, not what to truncate."""
+    if deleting(plan) and not _decides(plan, column, "keys", "sequence_by"):
+        return _DELETES
+    return _TRUNCATES if truncating(plan) and not _decides(plan, column, "sequence_by") else None
 
 
 def quarantines_extras(step: Step) -> bool:
@@ -197,8 +215,9 @@ def _check(batch: Batch, rule: RuleStep) -> Check:
     )
     total, column = bool(rule.step.entry.traits.get("total")), rule.step.option("column")
     where = settings.where
-    if deleting(batch.plan) and not _decides(batch.plan, column):
-        where = f"NOT {_DELETES}" if where is None else f"NOT {_DELETES} AND ({where})"
+    exempt = _exempt(batch.plan, column)
+    if exempt is not None:
+        where = f"NOT {exempt}" if where is None else f"NOT {exempt} AND ({where})"
     return Check(rule.name, column, said, settings.on_fail, holds, where, total=total)
 
 

@@ -75,7 +75,8 @@ def counts_of_everything(batch: Batch, raw: DataFrame) -> dict[str, int]:
 
 
 def _dispositions(plan: Plan) -> set[str]:
-    return {rule.settings.on_fail for rule in plan.rules}
+    skips = {"drop"} if plan.source.option("cdc_format") else set()
+    return skips | {rule.settings.on_fail for rule in plan.rules}
 
 
 def _balanced(

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from lakehouse.batches.step_errors import explained
+from lakehouse.cdc_formats import COLUMNS
 from lakehouse.config.contract import Contract
 from lakehouse.conform import Shape
 from lakehouse.errors import ConfigError
@@ -20,6 +21,8 @@ from lakehouse.sql_text import mentions
 def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
     """What conform makes of the job's rows."""
     named = {name for name in (*BRONZE_COLUMNS, *KAFKA_COLUMNS) if _is_named(plan, name)}
+    if plan.source.option("cdc_format"):
+        named |= set(COLUMNS)
     if any(sink.step.entry.traits.get("asks_for_file") for sink in plan.sinks):
         named.add(FILE)
     bronze = plan.job.config.layer == "bronze"

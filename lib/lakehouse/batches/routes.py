@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.batches.step_errors import problem_of
+from lakehouse.cdc_formats import ORDER_UNKNOWN, SEQUENCE
 from lakehouse.errors import ConfigError, Problem
 from lakehouse.frames import attempt, require_columns
 from lakehouse.planning.plan import Plan, SinkStep
@@ -40,13 +41,22 @@ def require_sink_columns(plan: Plan, rows: DataFrame) -> None:
 def _sink_problems(plan: Plan, sink: SinkStep, rows: DataFrame) -> list[Problem]:
     problems = []
     for option in ("keys", "sequence_by", "update_columns"):
-        problems += _missing(rows, sink, sink.step.option(option) or [])
+        names = sink.step.option(option) or []
+        if SEQUENCE in names and SEQUENCE not in rows.columns and (said := _unordered(plan)):
+            problems.append(sink.step.problem(said))
+        else:
+            problems += _missing(rows, sink, names)
     problems += _missing(rows, sink, [*sink.settings.partition_by, *sink.settings.cluster_by])
     try:
         rows.where(_condition(sink))
     except (AnalysisException, ParseException) as error:
         problems.append(problem_of(plan, sink.step, error))
     return problems
+
+
+def _unordered(plan: Plan) -> str:
+    """What to do where the records of a `cdc_format` have nothing that orders them."""
+    return ORDER_UNKNOWN.get(str(plan.source.option("cdc_format")), "")
 
 
 def _missing(rows: DataFrame, sink: SinkStep, names: Sequence[str]) -> list[Problem]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from lakehouse import registry
+from lakehouse.cdc_formats import KEYS_UNKNOWN, with_defaults
 from lakehouse.config.contract import Contract, contract_problems, field_rules
 from lakehouse.config.jobs import Job, load_mapping
 from lakehouse.config.validation import checked_options
@@ -102,12 +103,24 @@ class Binder:
         name, given = next(iter(word.items()))
         entry = registry.find("sink", name, self.module)
         is_table = entry is not None and not entry.traits.get("external", False)
-        step = self.step("sink", word, path, extra=TableSettings if is_table else None)
+        if entry is not None:
+            given = self._with_format(entry, given, (*path, name))
+        step = self.step("sink", {name: given}, path, extra=TableSettings if is_table else None)
         settings, found = checked_options(
             TableSettings, given if is_table else {}, self.job.source, (*path, name), f"sink '{name}'"
         )
         self.problems += found
         return SinkStep(step, where, settings) if step is not None and settings is not None else None
+
+    def _with_format(self, entry: registry.Registered, given: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+        """The sink's options with what the source's `cdc_format` says of them."""
+        source = next(iter(self.job.config.source.values()))
+        fields = {str(info.alias): info for info in entry.options.model_fields.values()}
+        keys = fields.get("keys")
+        if source.get("cdc_format") and keys is not None and keys.is_required() and "keys" not in given:
+            said = f"sink '{entry.name}': {KEYS_UNKNOWN.format(source['cdc_format'])}"
+            self.problems.append(self.job.source.problem(path, said))
+        return with_defaults(given, set(fields), source)
 
     def _rule(self, word: dict[str, dict[str, Any]], path: KeyPath, source: Source) -> RuleStep | None:
         name, given = next(iter(word.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lakehouse import registry
+from lakehouse.cdc_formats import DEFAULTS
 from lakehouse.config.job_config import JobConfig
 from lakehouse.planning.plan import RuleSettings, TableSettings
 
@@ -34,6 +35,8 @@ def _word(entry: registry.Registered) -> Schema:
         extra = common.model_json_schema(by_alias=True)
         options["properties"] = {**extra["properties"], **options.get("properties", {})}
     options["description"] = entry.summary
+    # a source with a cdc_format gives a sink these
+    options["required"] = [name for name in options.get("required", []) if entry.kind != "sink" or name not in DEFAULTS]
     word: Schema = {
         "type": "object",
         "properties": {entry.name: options},

@@ -46,6 +46,8 @@ def _sink_problems(plan: Plan) -> Iterator[Problem]:
         if plan.read == "incremental" and (deletes or sink.step.name == "overwrite"):
             what = "when_missing: delete" if deletes else "overwrite"
             yield sink.step.problem(f"{what} needs all rows each time; set read: full")
+        if plan.source.option("cdc_format") and sink.step.name == "snapshot":
+            yield sink.step.problem("it compares full copies, and cdc_format gives changes; use scd1 or scd2")
         if sink.target in targets[:index]:
             yield source.problem(("sinks", index), f"'{sink.target}' is written twice; give one sink the other's rows")
         if sink.target in plan.inputs:

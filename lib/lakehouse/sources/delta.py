@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.cdc_formats import CdcColumns, CdcFormat, flattened
 from lakehouse.lake import read as read_version
 from lakehouse.registry import Name, source
 from lakehouse.sources import Read
@@ -19,20 +20,28 @@ def delta(
     changes: bool = False,
     starting_version: int | None = None,
     max_files_per_trigger: int | None = None,
+    cdc_format: CdcFormat | None = None,
+    cdc_columns: CdcColumns | None = None,
     read: Read,
 ) -> DataFrame:
-    """A Delta table: in full at one version, or incrementally what was appended since (`changes: true`: its change data feed)."""
+    """A Delta table: in full at one version, or incrementally what was appended since (`changes: true`: its change data feed).
+
+    With a `cdc_format` each row is a record of a change, as bronze keeps it: see `lakehouse.cdc_formats`.
+    """
     place = place_of(table, path, read)
     if not read.incremental:
         if changes:
             raise ValueError("'changes' needs read: incremental")
-        return read_version(spark, place, version=read.pin.get("version"))
+        rows = read_version(spark, place, version=read.pin.get("version"))
+        return flattened(rows, cdc_format, cdc_columns, read.fields)
     options = {"readChangeFeed": str(changes).lower()}
     if starting_version is not None:
         options["startingVersion"] = str(starting_version)
     if max_files_per_trigger is not None:
         options["maxFilesPerTrigger"] = str(max_files_per_trigger)
-    return spark.readStream.format("delta").options(**options).load(place)
+    return flattened(
+        spark.readStream.format("delta").options(**options).load(place), cdc_format, cdc_columns, read.fields
+    )
 
 
 def place_of(table: str | None, path: str | None, read: Read) -> str:

@@ -12,14 +12,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
 
+from lakehouse.cdc_formats import COLUMNS, CdcColumns, CdcFormat, flattened
 from lakehouse.csv_files import read_csv
 from lakehouse.errors import DataError
-from lakehouse.frames import FILE, UNKNOWN, col, file_name, visible
+from lakehouse.frames import BROKEN, FILE, UNKNOWN, as_text, col, file_name, visible
 from lakehouse.registry import source
 from lakehouse.sources import Read
 from lakehouse.storage import FileInfo, list_files
 from lakehouse.tables import is_remote, resolved
-from lakehouse.text_files import as_text, leftovers, read_json
+from lakehouse.text_files import leftovers, read_json
 
 Format = Literal["csv", "json", "parquet", "avro", "orc", "text"]
 Evolution = Literal["add_new_columns", "rescue", "fail", "none"]
@@ -66,12 +67,15 @@ def files(
     rescued_data_column: str | None = None,
     max_files_per_trigger: int | None = None,
     on_rewrite: Literal["fail", "reprocess", "ignore"] = "fail",
+    cdc_format: CdcFormat | None = None,
+    cdc_columns: CdcColumns | None = None,
     read: Read,
 ) -> DataFrame:
     """Files in a folder or under a glob, local or `s3a://`; incrementally, each file once.
 
     CSV columns are matched by each file's header; text formats give text, which a contract casts. `schema_evolution`
-    says what becomes of columns that the contract, or else the target, does not have yet.
+    says what becomes of columns that the contract, or else the target, does not have yet. With a `cdc_format` each record
+    is a change: see `lakehouse.cdc_formats`.
     """
     taken = [FileInfo(*file) for file in read.pin["files"]]
     kind = format or _format_of(taken, path)
@@ -89,9 +93,12 @@ def files(
     if kind == "csv":
         rows = read_csv(spark, paths, base, chosen)
     elif kind == "json":
-        rows = read_json(spark, paths, base, chosen, known, closed=closed)
+        # known and closed speak of the rows; an envelope's own fields are no part of them
+        inside = (None, False) if cdc_format else (known, closed)
+        rows = read_json(spark, paths, base, chosen, inside[0], closed=inside[1])
     else:
         rows = _read_typed(spark, kind, paths, base, chosen)
+    rows = flattened(rows, cdc_format, cdc_columns, read.fields or read.known)
     return _evolved(rows, known, evolution, read) if closed else rows
 
 
@@ -133,7 +140,8 @@ def _leaves(kind: DataType, name: str = "") -> Iterator[tuple[str, str]]:
 
 def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, read: Read) -> DataFrame:
     """The frame with the known columns alone; the others refused, or kept as UNKNOWN where they are rescued."""
-    names = {field.name.lower() for field in known or ()}
+    of_format = COLUMNS if BROKEN in rows.columns else ()
+    names = {*of_format, *(field.name.lower() for field in known or ())}
     new = [name for name in visible(rows) if name.lower() not in names]
     if not new:
         return rows
