@@ -33,18 +33,24 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
     for block in _BLOCK.finditer(text):
         if block["kind"] == "yaml":
             project.write(re.match(r"# (\S+)", block["text"])[1], block["text"])
-        elif block["kind"] == "csv":
+        elif block["kind"] in ("csv", "json"):
             project.write(block["file"], block["text"])
         elif block["kind"] == "console":
             said(capsys, block["text"])
             shown += 1
-        elif block["table"]:
+        elif block["table"] and (table := named_before(text, block.start())):
             if not fresh:
                 assert command(["run", "--all"]) == 0
-            assert_holds(project, _NAME.findall(text[: block.start()])[-1], block["table"])
+            assert_holds(project, table, block["table"])
             shown += 1
         fresh = block["kind"] == "console" or bool(block["table"])
     assert shown
+
+
+def named_before(text: str, place: int) -> str | None:
+    """The table that the paragraph before a place names: what follows are its rows."""
+    found = _NAME.findall(text[:place].rstrip().rpartition("\n\n")[2])
+    return found[-1] if found else None
 
 
 def said(capsys, text: str) -> None:
