@@ -444,7 +444,9 @@ def test_a_key_whose_row_is_broken_is_not_missing(project):
 
 def test_a_snapshot_that_cannot_be_accepted_names_the_keys_and_changes_nothing(project):
     snapshot(project, 1, "1,Ann,1")
-    with pytest.raises(DataError, match=r"silver.s: 1 keys have different rows in one snapshot \(id=2\)"):
+    with pytest.raises(
+        DataError, match=r"silver.s: 1 keys have different rows in one snapshot \(id=2, rows=2, file=\S*/data/2.csv\)"
+    ):
         snapshot(project, 2, "2,Ann,2", "2,Bea,2")
     (project.root / "data/2.csv").unlink()
     with pytest.raises(DataError, match="snapshot 3 has 1 rows, min_rows asks for 2"):

@@ -169,7 +169,7 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
             f"{target.table}: snapshot {snapshot.version or write.now} has {snapshot.rows} rows, min_rows asks for {options.min_rows}; nothing was applied"
         )
     rows = given if snapshot.version is None else given.where(col(SEQUENCE).cast("string") == snapshot.version)
-    rows = _one_per_key(rows.drop(FILE), target)
+    rows = _one_per_key(rows, target)
     before = lake.snapshot(write.spark, write.layout.table(target.table))
     found, states = _compared(rows, before, snapshot, target)
     counts = {
@@ -193,12 +193,19 @@ def _one_per_key(rows: DataFrame, target: _Target) -> DataFrame:
     shape = target.shape
     grouped, found = held(taken.one_per_key(rows, shape), F.count_if(taken.clashes()).alias("clashes"))
     if found["clashes"]:
-        keys = grouped.where(taken.clashes()).select(*map(col, shape.keys)).orderBy(*map(col, shape.keys)).limit(NAMED)
-        raise DataError(
-            f"{target.table}: {found['clashes']} keys have different rows in one snapshot "
-            f"({named(shape.keys, keys.collect(), target.write.masked)}); nothing was applied"
-        )
+        raise DataError(_said_of_clashes(rows, grouped, target, int(found["clashes"])))
     return taken.rows_of(grouped)
+
+
+def _said_of_clashes(rows: DataFrame, grouped: DataFrame, target: _Target, count: int) -> str:
+    keys = list(target.shape.keys)
+    first = grouped.where(taken.clashes()).select(*map(col, keys)).orderBy(*map(col, keys)).limit(NAMED)
+    files = [F.array_join(F.sort_array(F.collect_set(FILE)), " and ").alias("file")] if FILE in rows.columns else []
+    shown = (
+        rows.join(first, on=keys, how="left_semi").groupBy(*map(col, keys)).agg(F.count(F.lit(1)).alias("rows"), *files)
+    )
+    said = named(shown.columns, shown.orderBy(*map(col, keys)).collect(), target.write.masked)
+    return f"{target.table}: {count} keys have different rows in one snapshot ({said}); nothing was applied"
 
 
 def _compared(
