@@ -259,11 +259,6 @@ def noted(path: str, latest: int, values: Mapping[str, Any]) -> CommitInfo | Non
     return None
 
 
-def vacuum(spark: SparkSession, path: str) -> None:
-    """Deletes the files that no version of the last week needs."""
-    DeltaTable.forPath(spark, path).vacuum()
-
-
 def _actions(path: str, version: int) -> list[dict[str, Any]]:
     text = read_text(f"{path}/_delta_log/{version:020d}.json")
     return [json.loads(line) for line in text.splitlines() if line] if text else []
