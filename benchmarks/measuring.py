@@ -155,6 +155,26 @@ def jobs_run(spark: Any) -> int:
     return int(spark.sparkContext._jsc.sc().dagScheduler().numTotalJobs())
 
 
+def queries_run(spark: Any) -> int:
+    """The number of the last query that the application has run."""
+    done = spark._jsparkSession.sharedState().statusStore().executionsList()
+    return int(done.last().executionId()) if done.nonEmpty() else -1
+
+
+def files_read(spark: Any, since: int) -> int:
+    """How many files the scans of all later queries have read, as Spark's own metrics tell it."""
+    store, total = spark._jsparkSession.sharedState().statusStore(), 0
+    done = store.executionsList()
+    for query in (done.apply(index) for index in range(done.size())):
+        if query.executionId() <= since:
+            continue
+        values, metrics = store.executionMetrics(query.executionId()), query.metrics()
+        for metric in (metrics.apply(index) for index in range(metrics.size())):
+            if metric.name() == "number of files read" and values.contains(metric.accumulatorId()):
+                total += int(values.apply(metric.accumulatorId()).replace(",", ""))
+    return total
+
+
 def _cpu() -> float:
     """CPU seconds of this process and of all below it, the ended ones included."""
     parents, times = {}, {}
