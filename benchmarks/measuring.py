@@ -162,17 +162,22 @@ def queries_run(spark: Any) -> int:
 
 
 def files_read(spark: Any, since: int) -> int:
-    """How many files the scans of all later queries have read, as Spark's own metrics tell it."""
+    """How many Parquet files the scans of all later queries have read, as Spark's own metrics tell it."""
     store, total = spark._jsparkSession.sharedState().statusStore(), 0
-    done = store.executionsList()
-    for query in (done.apply(index) for index in range(done.size())):
+    for query in _items(store.executionsList()):
         if query.executionId() <= since:
             continue
-        values, metrics = store.executionMetrics(query.executionId()), query.metrics()
-        for metric in (metrics.apply(index) for index in range(metrics.size())):
-            if metric.name() == "number of files read" and values.contains(metric.accumulatorId()):
-                total += int(values.apply(metric.accumulatorId()).replace(",", ""))
+        values = store.executionMetrics(query.executionId())
+        for node in _items(store.planGraph(query.executionId()).allNodes()):
+            for metric in _items(node.metrics()) if node.name().startswith("Scan parquet") else ():
+                if metric.name() == "number of files read" and values.contains(metric.accumulatorId()):
+                    total += int(values.apply(metric.accumulatorId()).replace(",", ""))
     return total
+
+
+def _items(found: Any) -> list[Any]:
+    """The items of a Scala sequence."""
+    return [found.apply(index) for index in range(found.size())]
 
 
 def _cpu() -> float:
