@@ -23,13 +23,14 @@ from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import NEW, OPERATION, SEQUENCE, TRUNCATE, after_truncate, events, invalid, winners
 from lakehouse.history.shape import Options, Shape, shaped
-from lakehouse.holding import held
+from lakehouse.holding import FEW, held, sized
 from lakehouse.intervals import marked
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, same_keys
 
 _FEW = 1_000_000  # rows whose keys are sent to every task
+_FILE_ROWS, _MOST_FILES = 250_000, 1_000  # what a first load becomes
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def apply(
     batch = _materialised(given, target)
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored)
-    return replace(_applied(batch, target, truncates is not None), ignored=ignored)
+    with sized(write.spark, None if batch.truncates else batch.rows):
+        return replace(_applied(batch, target, truncates is not None), ignored=ignored)
 
 
 def _given(
@@ -145,8 +147,11 @@ def _applied(batch: _Batch, target: _Target, truncating: bool) -> Written:
     counts = _counts(batch, found, target.shape)
     target = replace(target, write=replace(target.write, commit=replace(
         target.write.commit, note={**target.write.commit.note, **counts})))  # fmt: skip
-    event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total, meaning=target.meaning)  # fmt: skip
-    return _written(target.table, _commit(found, batch, target), counts)
+    event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
+                     meaning=target.meaning, number=found.kinds["remembered"])  # fmt: skip
+    written = _written(target.table, _commit(found, batch, target), counts)
+    event_log.compacted(target.write, target.log)
+    return written
 
 
 def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
@@ -154,21 +159,15 @@ def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
 
     None where no event is new: the target has what they make.
     """
-    shape, write = target.shape, target.write
-    counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
-    history, seen = held(_history(batch, target, truncating), *counted)
-    if not seen["remembered"]:
-        return None
-    rows = diff.target_rows(history, shape)
-    if target.before is None:
-        changes = diff.all_inserted(rows)
-    else:
-        present = lake.read(write.spark, target.before.path, version=target.before.version)
+    shape, present = target.shape, None
+    if target.before is not None:
+        present = lake.read(target.write.spark, target.before.path, version=target.before.version)
         if not batch.truncates:
             present = _of_keys(present, batch, shape)
-        changes = diff.difference(rows, present, shape)
-    changes, kinds = held(changes, *diff.counters())
-    return _Found(history, changes, {**kinds, "closes": int(seen["closes"])})
+    counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
+    rows = diff.difference(_history(batch, target, truncating), present, shape)
+    history, seen = held(rows, *counted, *diff.counters())
+    return _Found(history, diff.changes(history, shape), seen) if seen["remembered"] else None
 
 
 def _history(batch: _Batch, target: _Target, truncating: bool) -> DataFrame:
@@ -178,6 +177,9 @@ def _history(batch: _Batch, target: _Target, truncating: bool) -> DataFrame:
         known = widened(known, found.schema, allowed=True, table=target.table).withColumn(NEW, F.lit(False))
         touched = known if batch.truncates else _of_keys(known, batch, target.shape, truncating)
         found = touched.unionByName(found, allowMissingColumns=True)
+    elif batch.rows > FEW:  # the target's first files, each with its own range of keys
+        files = min(max(batch.rows // _FILE_ROWS, 2), _MOST_FILES)
+        found = found.repartitionByRange(files, *map(col, target.shape.keys))
     if truncating:
         found = after_truncate(found)
     return made.with_versions(winners(found, target.shape), target.shape)
@@ -233,7 +235,7 @@ def _commit(found: _Found, batch: _Batch, target: _Target) -> lake.CommitInfo | 
     ranged = "" if batch.truncates else within(batch.ranges, "target.")
     values = assigned(rows.columns)
     lake.merge(
-        found.changes,
+        F.broadcast(found.changes) if found.total <= FEW else found.changes,
         before.path,
         write.commit,
         condition=" AND ".join(part for part in (same_keys(target.shape.identity), ranged) if part),

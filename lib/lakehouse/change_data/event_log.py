@@ -15,7 +15,8 @@ from pyspark.sql.types import StructType
 
 from lakehouse import lake
 from lakehouse.errors import SinkError
-from lakehouse.frames import HIDDEN_PREFIX
+from lakehouse.frames import HIDDEN_PREFIX, quoted
+from lakehouse.holding import FEW
 from lakehouse.runs import open_table
 from lakehouse.storage import delete_tree
 from lakehouse.tables import Layout
@@ -25,6 +26,10 @@ RUN = f"{HIDDEN_PREFIX}run"
 """The run that brought the event."""
 
 _CHANGES, _MEANING = "changes", "meaning"
+# events are only added: where no row can be marked as deleted, Delta need not look for such marks at each read
+_PROPERTIES = {"delta.enableDeletionVectors": "false"}
+_TOGETHER = 50  # batches whose files are put together: each leaves a file
+_SMALL, _LARGE = 16 * 2**20, 128 * 2**20  # bytes of a file that is put with others, and of what they make
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,11 @@ def read(write: Write, log: EventLog) -> DataFrame | None:
     return None if log.table is None else lake.read(write.spark, log.path, version=log.table.version)
 
 
-def append(events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any]) -> None:
-    """Adds events; `changes` rows of the target will follow them in its own commit."""
-    settings = Settings(type_widening=write.settings.type_widening)
+def append(
+    events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any], number: int = 0
+) -> None:
+    """Adds a `number` of events; `changes` rows of the target will follow them in its own commit."""
+    settings = Settings(table_properties=_PROPERTIES, type_widening=write.settings.type_widening)
     options = table_properties(settings, events.schema) if log.table is None else {"mergeSchema": "true"}
     if log.table is not None and settings.type_widening:
         lake.allow_widening(write.spark, log.table)
@@ -105,7 +112,18 @@ def append(events: DataFrame, write: Write, log: EventLog, *, changes: int, mean
     }
     # no identity: an event that is in twice counts once
     commit = replace(write.commit, app_id="", note=note)
-    lake.save(events, log.path, commit, mode="append", options=options)
+    rows = events.coalesce(1) if 0 < number <= FEW else events
+    lake.save(rows, log.path, commit, mode="append", options=options)
+
+
+def compacted(write: Write, log: EventLog) -> None:
+    """Puts the small files of the last batches together, now and then; called once the target has its commit."""
+    if log.table is None or (log.table.version + 1) % _TOGETHER:
+        return
+    plain = write.spark.newSession()  # a job's own session takes no path for a table's name
+    plain.conf.set("spark.databricks.delta.optimize.minFileSize", _SMALL)
+    plain.conf.set("spark.databricks.delta.optimize.maxFileSize", _LARGE)
+    plain.sql(f"OPTIMIZE delta.{quoted(log.path)}")
 
 
 def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, *, changes: int) -> None:
