@@ -155,6 +155,31 @@ def jobs_run(spark: Any) -> int:
     return int(spark.sparkContext._jsc.sc().dagScheduler().numTotalJobs())
 
 
+def queries_run(spark: Any) -> int:
+    """The number of the last query that the application has run."""
+    done = spark._jsparkSession.sharedState().statusStore().executionsList()
+    return int(done.last().executionId()) if done.nonEmpty() else -1
+
+
+def files_read(spark: Any, since: int) -> int:
+    """How many Parquet files the scans of all later queries have read, as Spark's own metrics tell it."""
+    store, total = spark._jsparkSession.sharedState().statusStore(), 0
+    for query in _items(store.executionsList()):
+        if query.executionId() <= since:
+            continue
+        values = store.executionMetrics(query.executionId())
+        for node in _items(store.planGraph(query.executionId()).allNodes()):
+            for metric in _items(node.metrics()) if node.name().startswith("Scan parquet") else ():
+                if metric.name() == "number of files read" and values.contains(metric.accumulatorId()):
+                    total += int(values.apply(metric.accumulatorId()).replace(",", ""))
+    return total
+
+
+def _items(found: Any) -> list[Any]:
+    """The items of a Scala sequence."""
+    return [found.apply(index) for index in range(found.size())]
+
+
 def _cpu() -> float:
     """CPU seconds of this process and of all below it, the ended ones included."""
     parents, times = {}, {}

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
+
+from lakehouse.change_data import event_log
 
 ROWS = "rows: {{schema: 'id int, v int', rows: {rows}}}"
 RULES = "".join(f"  - in_range: {{{{column: v, max: {100 + number}, name: r{number}}}}}\n" for number in range(50))
@@ -139,3 +142,32 @@ def test_a_batch_of_which_no_row_is_left_is_no_commit(project, spark, table):
     land(project, spark, 1, 100, 200, v=999)
     assert project.run("t").rows_dropped == 100
     assert len(log(project, "silver.t")) == 1
+
+
+HISTORY = MERGE.replace("merge:", "scd2:")
+
+
+def test_a_batch_of_change_data_is_twenty_jobs_and_one_that_changes_nothing_is_ten_and_no_commit(project, spark):
+    project.job("t", HISTORY)
+    jobs, versions = [], []
+    for number, (first, last, v) in enumerate([(0, 1000, 0), (200, 300, 1), (250, 350, 2), (250, 350, 2)]):
+        land(project, spark, number, first, last, v)
+        before = jobs_run(spark)
+        project.run("t")
+        jobs.append(jobs_run(spark) - before)
+        versions.append([len(log(project, table)) for table in ("silver.t", "_state.silver/t")])
+    assert max(jobs[:3]) <= 20, jobs
+    assert jobs[3] <= 10, jobs
+    assert versions == [[1, 1], [2, 2], [3, 3], [3, 3]]
+
+
+def test_the_files_of_remembered_events_are_put_together_now_and_then(project, spark, monkeypatch):
+    monkeypatch.setattr(event_log, "_TOGETHER", 3)
+    project.job("t", HISTORY)
+    files = []
+    for number in range(7):
+        land(project, spark, number, 0, 10, v=number)
+        project.run("t")
+        files.append(len(DeltaTable(str(project.lake / "_state/silver/t")).file_uris()))
+    assert max(files) <= 3, files
+    assert len(project.rows("_state.silver/t")) == 70

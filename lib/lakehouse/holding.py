@@ -1,26 +1,64 @@
-"""Frames worked out once, and counted while they are."""
+"""Frames worked out once, and counted while they are; what Spark is told where the rows are few."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 
-_CONSTRAINTS = "spark.sql.constraintPropagation.enabled"
+FEW = 100_000
+"""Rows that one core takes in a moment: to plan for them again and again costs more than to take them."""
+
+# Spark derives constraints from each comparison, a set that doubles with every renamed column: minutes of planning
+# for a table of a dozen columns, and nothing to gain here.
+_CONSTRAINTS = {"spark.sql.constraintPropagation.enabled": "false"}
+# What a MERGE is given is held already: Delta would copy it once more.
+_PLAIN = {**_CONSTRAINTS, "spark.databricks.delta.merge.materializeSource": "none"}
+# Each shuffle would be a Spark job of its own, so that the next one can be planned by what it brought.
+_SMALL = {
+    **_PLAIN,
+    "spark.sql.adaptive.enabled": "false",
+    # rows that lie by key already are joined by key and more as they lie
+    "spark.sql.requireAllClusterKeysForCoPartition": "false",
+    # a broadcast is a job too: what is worth one says so
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+}
+
+
+@contextmanager
+def set_for(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """The session with these settings, until the block ends."""
+    before: dict[str, str | None] = {key: session.conf.get(key, None) for key in settings}
+    try:
+        for key, value in settings.items():
+            session.conf.set(key, value)
+        yield
+    finally:
+        for key, earlier in before.items():
+            if earlier is None:
+                session.conf.unset(key)
+            else:
+                session.conf.set(key, earlier)
+
+
+@contextmanager
+def sized(session: SparkSession, rows: int | None) -> Iterator[None]:
+    """Spark as it is best for so many rows (None: any number), until the block ends: few are taken in one plan, in a task a core."""
+    if rows is None or rows > FEW:
+        with set_for(session, _PLAIN):
+            yield
+        return
+    most = int(session.conf.get("spark.sql.shuffle.partitions") or "200")
+    tasks = str(min(most, session.sparkContext.defaultParallelism))
+    with set_for(session, {**_SMALL, "spark.sql.shuffle.partitions": tasks}):
+        yield
 
 
 def held(rows: DataFrame, *counted: Column) -> tuple[DataFrame, dict[str, Any]]:
-    """The rows, materialised, and these aggregates of them.
-
-    Spark derives constraints from each comparison, a set that doubles with every renamed column: minutes of planning
-    for a table of a dozen columns, and nothing to gain here.
-    """
-    session = rows.sparkSession
+    """The rows, materialised, and these aggregates of them."""
     observed = Observation()
-    before = str(session.conf.get(_CONSTRAINTS))
-    session.conf.set(_CONSTRAINTS, "false")
-    try:
+    with set_for(rows.sparkSession, _CONSTRAINTS):
         found = (rows.observe(observed, *counted) if counted else rows).localCheckpoint()
-    finally:
-        session.conf.set(_CONSTRAINTS, before)
     return found, dict(observed.get) if counted else {}

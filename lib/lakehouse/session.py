@@ -36,6 +36,8 @@ _SESSION = {
     "spark.sql.streaming.stopTimeout": "60000",
     # compiled code for a stage is big when a job has many rules: past this Spark would interpret it
     "spark.sql.codegen.hugeMethodLimit": "65535",
+    # a batch of change data is 150 pieces of compiled code: Spark keeps 100 by default, and makes all of them every time
+    "spark.sql.codegen.cache.maxEntries": "1000",
 }
 _LOCAL = {
     "spark.master": "local[*]",

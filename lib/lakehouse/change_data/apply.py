@@ -36,7 +36,7 @@ from lakehouse.history.events import (
     winners,
 )
 from lakehouse.history.shape import Options, Shape, shaped
-from lakehouse.holding import held
+from lakehouse.holding import FEW, held, sized
 from lakehouse.intervals import marked
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
 from lakehouse.registry import length_of
@@ -44,6 +44,7 @@ from lakehouse.targets import Write, Written, aligned, earlier_write, require_co
 from lakehouse.upserts import assigned, same_keys
 
 _FEW = 1_000_000  # rows whose keys are sent to every task
+_FILE_ROWS, _MOST_FILES = 250_000, 1_000  # what a first load becomes
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,6 @@ class _Found:
     history: DataFrame
     changes: DataFrame
     kinds: Mapping[str, int]
-    remembered: int
 
     @property
     def total(self) -> int:
@@ -107,7 +107,10 @@ def apply(
     batch = _materialised(given, target)
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored)
-    return replace(_applied(batch, target, truncates is not None), ignored=ignored)
+    with sized(write.spark, None if batch.truncates else batch.rows):
+        written, note = _applied(batch, target, truncates is not None)
+    _tidy(target, note)
+    return replace(written, ignored=ignored)
 
 
 def _retention(options: Options, df: DataFrame, log: EventLog, table: str) -> timedelta | None:
@@ -158,27 +161,26 @@ def _said_of_invalid(rows: DataFrame, target: _Target, count: int) -> str:
     )
 
 
-def _applied(batch: _Batch, target: _Target, truncating: bool) -> Written:
+def _applied(batch: _Batch, target: _Target, truncating: bool) -> tuple[Written, Mapping[str, Any]]:
+    """What the batch did to the target, and what the log notes of it."""
     found = _found(batch, target, truncating)
     if found is None:
-        return Written(target.table, None, batch.rows, unchanged=batch.rows)
+        return Written(target.table, None, batch.rows, unchanged=batch.rows), {}
     counts = _counts(batch, found, target.shape)
     target = replace(target, write=replace(target.write, commit=replace(
         target.write.commit, note={**target.write.commit.note, **counts})))  # fmt: skip
-    event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
-                     meaning=target.meaning, number=found.remembered)  # fmt: skip
-    written = _written(target.table, _commit(found, batch, target), counts)
-    _tidy(target)
-    return written
+    note = event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
+                     meaning=target.meaning, number=found.kinds["remembered"])  # fmt: skip
+    return _written(target.table, _commit(found, batch, target), counts), note
 
 
-def _tidy(target: _Target) -> None:
-    """Takes needless events out of the log, once half of it came since the last time."""
-    path = target.write.layout.state(target.table)
-    log = event_log.latest(target.write.spark, path)
-    if event_log.is_due(log.note):
-        rows = lake.read(target.write.spark, path, version=log.table.version if log.table else None)
-        event_log.tidied(needed(rows, target.shape, target.retention), target.write, path, log.note)
+def _tidy(target: _Target, note: Mapping[str, Any]) -> None:
+    """Takes needless events out of the log once half of it came since the last time, else puts its small files together."""
+    if event_log.is_due(note):
+        events_ = lake.read(target.write.spark, target.log.path)
+        event_log.tidied(needed(events_, target.shape, target.retention), target.write, target.log.path, note)
+    else:
+        event_log.compacted(target.write, target.log)
 
 
 def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
@@ -186,35 +188,40 @@ def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
 
     None where no event is new: the target has what they make.
     """
-    shape, write = target.shape, target.write
-    counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
-    history, seen = held(_history(batch, target, truncating), *counted)
-    if not seen["remembered"]:
-        return None
-    rows = diff.target_rows(history, shape)
-    if target.before is None:
-        changes = diff.all_inserted(rows)
-    else:
-        present = lake.read(write.spark, target.before.path, version=target.before.version)
+    shape, present = target.shape, None
+    if target.before is not None:
+        present = lake.read(target.write.spark, target.before.path, version=target.before.version)
         if not batch.truncates:
             present = _of_keys(present, batch, shape)
-        if SETTLED in history.columns and shape.versioned:
-            rows, present = unsettled(rows, history, shape), unsettled(present, history, shape)
-        changes = diff.difference(rows, present, shape)
-    changes, kinds = held(changes, *diff.counters())
-    return _Found(history, changes, {**kinds, "closes": int(seen["closes"])}, int(seen["remembered"]))
+    known = _known(batch, target, truncating)
+    if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
+        present = unsettled(present, known, shape)
+    counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
+    rows = diff.difference(_history(batch, known, shape, truncating), present, shape)
+    history, seen = held(rows, *counted, *diff.counters())
+    return _Found(history, diff.changes(history, shape), seen) if seen["remembered"] else None
 
 
-def _history(batch: _Batch, target: _Target, truncating: bool) -> DataFrame:
+def _known(batch: _Batch, target: _Target, truncating: bool) -> DataFrame | None:
+    """The events of the batch's keys that are in the log; lazy."""
+    known = event_log.read(target.write, target.log)
+    if known is None:
+        return None
+    known = widened(known, batch.events.schema, allowed=True, table=target.table).withColumn(NEW, F.lit(False))
+    return known if batch.truncates else _of_keys(known, batch, target.shape, truncating)
+
+
+def _history(batch: _Batch, known: DataFrame | None, shape: Shape, truncating: bool) -> DataFrame:
     """Every event of the batch's keys, known or new, with what it makes of its key's history; lazy."""
-    found, known = batch.events.withColumn(NEW, F.lit(True)), event_log.read(target.write, target.log)
+    found = batch.events.withColumn(NEW, F.lit(True))
     if known is not None:
-        known = widened(known, found.schema, allowed=True, table=target.table).withColumn(NEW, F.lit(False))
-        touched = known if batch.truncates else _of_keys(known, batch, target.shape, truncating)
-        found = touched.unionByName(found, allowMissingColumns=True)
+        found = known.unionByName(found, allowMissingColumns=True)
+    elif batch.rows > FEW:  # the target's first files, each with its own range of keys
+        files = min(max(batch.rows // _FILE_ROWS, 2), _MOST_FILES)
+        found = found.repartitionByRange(files, *map(col, shape.keys))
     if truncating:
         found = after_truncate(found)
-    return made.with_versions(winners(found, target.shape), target.shape)
+    return made.with_versions(winners(found, shape), shape)
 
 
 def _of_keys(rows: DataFrame, batch: _Batch, shape: Shape, truncating: bool = False) -> DataFrame:
@@ -267,7 +274,7 @@ def _commit(found: _Found, batch: _Batch, target: _Target) -> lake.CommitInfo | 
     ranged = "" if batch.truncates else within(batch.ranges, "target.")
     values = assigned(rows.columns)
     lake.merge(
-        found.changes,
+        F.broadcast(found.changes) if found.total <= FEW else found.changes,
         before.path,
         write.commit,
         condition=" AND ".join(part for part in (same_keys(target.shape.identity), ranged) if part),

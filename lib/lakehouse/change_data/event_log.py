@@ -16,8 +16,8 @@ from pyspark.sql.types import StructType
 
 from lakehouse import lake
 from lakehouse.errors import SinkError
-from lakehouse.frames import HIDDEN_PREFIX
-from lakehouse.holding import held
+from lakehouse.frames import HIDDEN_PREFIX, quoted
+from lakehouse.holding import FEW, held
 from lakehouse.runs import open_table
 from lakehouse.storage import delete_tree
 from lakehouse.tables import Layout
@@ -27,11 +27,13 @@ RUN = f"{HIDDEN_PREFIX}run"
 """The run that brought the event."""
 
 _CHANGES, _MEANING = "changes", "meaning"
-_EVENTS, _NEEDED = (
-    "events",
-    "needed",
-)  # how many there are, and how many were left when needless ones were last taken out
+# how many events there are, and how many were left when needless ones were last taken out
+_EVENTS, _NEEDED = "events", "needed"
 _MANY = 10_000  # events that it does not pay to look through
+# events are only added: where no row can be marked as deleted, Delta need not look for such marks at each read
+_PROPERTIES = {"delta.enableDeletionVectors": "false"}
+_TOGETHER = 50  # batches whose files are put together: each leaves a file
+_SMALL, _LARGE = 16 * 2**20, 128 * 2**20  # bytes of a file that is put with others, and of what they make
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,9 @@ def read(write: Write, log: EventLog) -> DataFrame | None:
 
 def append(
     events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any], number: int = 0
-) -> None:
-    """Adds a `number` of events; `changes` rows of the target will follow them in its own commit."""
-    settings = Settings(type_widening=write.settings.type_widening)
+) -> dict[str, Any]:
+    """Adds a `number` of events; `changes` rows of the target will follow them in its own commit. What it notes of them."""
+    settings = Settings(table_properties=_PROPERTIES, type_widening=write.settings.type_widening)
     options = table_properties(settings, events.schema) if log.table is None else {"mergeSchema": "true"}
     if log.table is not None and settings.type_widening:
         lake.allow_widening(write.spark, log.table)
@@ -119,7 +121,19 @@ def append(
     }
     # no identity: an event that is in twice counts once
     commit = replace(write.commit, app_id="", note=note)
-    lake.save(events, log.path, commit, mode="append", options=options)
+    rows = events.coalesce(1) if 0 < number <= FEW else events
+    lake.save(rows, log.path, commit, mode="append", options=options)
+    return note
+
+
+def compacted(write: Write, log: EventLog) -> None:
+    """Puts the small files of the last batches together, now and then; called once the target has its commit."""
+    if log.table is None or (log.table.version + 1) % _TOGETHER:
+        return
+    plain = write.spark.newSession()  # a job's own session takes no path for a table's name
+    plain.conf.set("spark.databricks.delta.optimize.minFileSize", _SMALL)
+    plain.conf.set("spark.databricks.delta.optimize.maxFileSize", _LARGE)
+    plain.sql(f"OPTIMIZE delta.{quoted(log.path)}")
 
 
 def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, *, changes: int) -> None:
@@ -150,13 +164,6 @@ def before(spark: SparkSession, layout: Layout, table: str, commit: lake.Commit)
     own = lake.noted(path, found.version, {"app": commit.app_id, "batch": commit.batch})
     version = found.version if own is None else own.version - 1
     return lake.read(spark, path, version=version) if version >= 0 else None
-
-
-def latest(spark: SparkSession, path: str) -> EventLog:
-    """The log as it is now, with the note of its last batch."""
-    found = lake.snapshot(spark, path)
-    last = lake.latest_note(path, found.version, _CHANGES) if found is not None else None
-    return EventLog(path, found, last.note if last is not None else {})
 
 
 def is_due(note: Mapping[str, Any]) -> bool:

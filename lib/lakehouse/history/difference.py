@@ -21,37 +21,48 @@ BY_NEW = f"{HIDDEN_PREFIX}by_new"
 """A new event caused it: a late event also moves the rows of others."""
 
 _THEIRS = f"{HIDDEN_PREFIX}theirs_"
+_ROW = f"{HIDDEN_PREFIX}row_of_key"
 _HAS_OURS, _HAS_THEIRS = f"{HIDDEN_PREFIX}has_ours", f"{HIDDEN_PREFIX}has_theirs"
 
 
-def target_rows(versions: DataFrame, shape: Shape) -> DataFrame:
-    """The rows of the target, with NEW and STARTED_NEW beside them."""
-    rows = versions.where(col(IS_ROW))
-    bounds = {shape.start: col(START), shape.end: col(END)} if shape.versioned else {}
-    current = {shape.current: col(END).isNull()} if shape.current else {}
-    kept = [*shape.keys, *(name for name in shape.kept if name in rows.columns)]
-    beside = [name for name in shape.own if name in rows.columns]
-    named = {**{name: col(name) for name in (*kept, *beside)}, **bounds, **current}
-    return rows.select(*[value.alias(name) for name, value in named.items()], col(NEW), col(STARTED_NEW))
+def difference(versions: DataFrame, present: DataFrame | None, shape: Shape) -> DataFrame:
+    """All events of some keys, each with the row of the target that it makes, and the rows that no event makes any more.
 
-
-def all_inserted(rows: DataFrame) -> DataFrame:
-    """The difference from a target that is not there yet."""
-    beside = [F.lit(INSERTED).alias(KIND), col(STARTED_NEW).alias(BY_NEW)]
-    return rows.select(*[col(name) for name in rows.columns if name not in (NEW, STARTED_NEW)], *beside)
-
-
-def difference(rows: DataFrame, present: DataFrame, shape: Shape) -> DataFrame:
-    """The rows that the target lacks, has otherwise or has too much, each with its KIND and BY_NEW.
-
-    `present` are the target's rows of the same keys.
+    KIND says what becomes of the row; it is NULL for an event that makes none, and for a row that stays as it is.
+    `present` are the target's rows of the same keys, None before there is a target.
     """
-    values = [name for name in rows.columns if name not in (*shape.identity, NEW, STARTED_NEW)]
-    joined = beside(rows, present, shape.identity)
-    kind = F.when(is_new(), INSERTED).when(is_missing(), DELETED).when(any_differs(joined, rows, values), UPDATED)
-    by_new = F.when(is_new(), col(STARTED_NEW)).otherwise(col(NEW) | col(STARTED_NEW))
-    added = [kind.alias(KIND), F.coalesce(by_new, F.lit(False)).alias(BY_NEW)]
-    return joined.select(*map(col, shape.identity), *map(col, values), *added).where(col(KIND).isNotNull())
+    rows = versions.withColumns(_bounds(shape)).withColumn(_ROW, F.when(col(IS_ROW), _row(shape)))
+    if present is None:
+        kind, found = F.when(col(IS_ROW), INSERTED), rows
+    else:
+        found = beside(rows, present.withColumn(_ROW, _row(shape)), (*shape.keys, _ROW))
+        values = [name for name in columns(rows, shape) if name not in shape.identity]
+        differs = F.when(col(IS_ROW) & any_differs(found, rows, values), UPDATED)
+        kind = F.when(col(IS_ROW) & is_new(), INSERTED).when(is_missing(), DELETED).otherwise(differs)
+    by_new = F.when(col(KIND) == INSERTED, col(STARTED_NEW)).otherwise(col(NEW) | col(STARTED_NEW))
+    named = {shape.start: col(_ROW)} if shape.versioned else {}
+    flagged = found.withColumns({KIND: kind, **named})
+    return flagged.select(*map(col, rows.columns), KIND, F.coalesce(by_new, F.lit(False)).alias(BY_NEW)).drop(_ROW)
+
+
+def changes(found: DataFrame, shape: Shape) -> DataFrame:
+    """Of a difference the rows that change, as the target has them, with KIND and BY_NEW."""
+    return found.where(col(KIND).isNotNull()).select(*map(col, columns(found, shape)), KIND, BY_NEW)
+
+
+def columns(versions: DataFrame, shape: Shape) -> list[str]:
+    """The target's columns, as far as the events have had them."""
+    return [name for name in (*shape.keys, *shape.kept, *shape.own) if name in versions.columns]
+
+
+def _bounds(shape: Shape) -> dict[str, Column]:
+    bounds = {shape.start: col(START), shape.end: col(END)} if shape.versioned else {}
+    return {**bounds, **({shape.current: col(END).isNull()} if shape.current else {})}
+
+
+def _row(shape: Shape) -> Column:
+    """What tells a key's rows apart, ours (before they are named so) and theirs."""
+    return col(shape.start) if shape.versioned else F.lit(True)
 
 
 def beside(rows: DataFrame, present: DataFrame, identity: Sequence[str]) -> DataFrame:

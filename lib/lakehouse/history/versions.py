@@ -37,7 +37,7 @@ def with_versions(rows: DataFrame, shape: Shape) -> DataFrame:
             END: F.lead(SEQUENCE).over(keyed),
             START: F.last(F.when(col(_OPENS), col(SEQUENCE)), ignorenulls=True).over(so_far),
             STARTED_NEW: F.last(F.when(col(_OPENS), col(NEW)), ignorenulls=True).over(so_far),
-            IS_ROW: (col(OPERATION) == UPSERT) & _is_last_of_run(shape, keyed),
+            IS_ROW: (col(OPERATION) == UPSERT) & _is_last_of_run(shape, keyed) & ~_is_settled(rows, shape),
             CLOSES: col(NEW) & (col(OPERATION) == DELETE) & F.coalesce(col(_BEFORE) == UPSERT, F.lit(False)),
             **_previous(flagged, shape, so_far),
         }
@@ -76,6 +76,14 @@ def _is_last_of_run(shape: Shape, keyed: WindowSpec) -> Column:
     if not shape.versioned:
         return next_operation.isNull()
     return next_operation.isNull() | (next_operation == DELETE) | F.lead(_OPENS).over(keyed)
+
+
+def _is_settled(rows: DataFrame, shape: Shape) -> Column:
+    """True for an event before the first that is known of all that its key still has: its row is not made from it alone."""
+    if SETTLED not in rows.columns or not shape.versioned:
+        return F.lit(False)
+    keyed = Window.partitionBy(*map(col, shape.keys))
+    return F.coalesce(col(SEQUENCE) < F.max(SETTLED).over(keyed), F.lit(False))
 
 
 def _previous(rows: DataFrame, shape: Shape, so_far: WindowSpec) -> dict[str, Column]:
