@@ -174,6 +174,7 @@ def is_due(note: Mapping[str, Any]) -> bool:
 def tidied(events: DataFrame, write: Write, path: str, note: Mapping[str, Any]) -> None:
     """Leaves these events alone in the log."""
     kept, counts = held(events, F.count(F.lit(1)).alias("rows"))
-    note = {**note, _CHANGES: 0, _EVENTS: counts["rows"], _NEEDED: counts["rows"]}
+    said = {key: value for key, value in note.items() if key not in ("app", "batch")}  # it brings nothing new
+    note = {**said, _CHANGES: 0, _EVENTS: counts["rows"], _NEEDED: counts["rows"]}
     options = {"mergeSchema": "true"}
     lake.save(kept, path, replace(write.commit, app_id="", note=note), mode="overwrite", options=options)
