@@ -38,7 +38,7 @@ def needed(known: DataFrame, shape: Shape, length: timedelta | None) -> DataFram
 
     Without a `length` nothing is lost: only what other events outrank for ever is left out.
     """
-    columns = list(dict.fromkeys([*known.columns, SETTLED]))
+    columns = known.columns if length is None else list(dict.fromkeys([*known.columns, SETTLED]))
     rows = (
         known
         if SETTLED in known.columns
