@@ -450,3 +450,20 @@ def test_a_snapshot_that_cannot_be_accepted_names_the_keys_and_changes_nothing(p
     with pytest.raises(DataError, match="snapshot 3 has 1 rows, min_rows asks for 2"):
         snapshot(project, 3, "2,Ann,3", more=", min_rows: 2")
     assert held(project) == ["1 Ann 1 None"]
+
+
+SINKS_THAT_ADD = [
+    "scd2: {keep_previous: [name], current_flag: true, sequence_by: [at]",
+    "scd3: {keep_previous: [name], sequence_by: [at]",
+    "snapshot: {stored_as: 2, version_column: at",
+]
+
+
+@pytest.mark.parametrize("sink", SINKS_THAT_ADD)
+def test_json_without_a_schema_takes_no_column_of_the_sink_for_its_own(project, sink):
+    source = "layer: silver\nsource:\n  files: {path: data, format: json}\n"
+    project.job("x", f"{source}sink:\n  {sink}, table: silver.t, keys: [id]}}\n")
+    for at in (1, 2):
+        project.write(f"data/{at}.json", f'{{"id": 1, "name": "n{at}", "at": {at}}}\n')
+        assert balanced(project.run("x"))
+    assert "n2" in [row["name"] for row in project.rows("silver.t")]
