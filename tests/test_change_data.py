@@ -445,10 +445,27 @@ def test_a_key_whose_row_is_broken_is_not_missing(project):
 def test_a_snapshot_that_cannot_be_accepted_names_the_keys_and_changes_nothing(project):
     snapshot(project, 1, "1,Ann,1")
     with pytest.raises(
-        DataError, match=r"silver.s: 1 keys have different rows in one snapshot \(id=2, rows=2, file=\S*/data/2.csv\)"
+        DataError, match=r"silver.s: 1 keys have different rows in snapshot 2 \(id=2, rows=2, file=\S*/data/2.csv\)"
     ):
         snapshot(project, 2, "2,Ann,2", "2,Bea,2")
     (project.root / "data/2.csv").unlink()
     with pytest.raises(DataError, match="snapshot 3 has 1 rows, min_rows asks for 2"):
         snapshot(project, 3, "2,Ann,3", more=", min_rows: 2")
     assert held(project) == ["1 Ann 1 None"]
+
+
+SINKS_THAT_ADD = [
+    "scd2: {keep_previous: [name], current_flag: true, sequence_by: [at]",
+    "scd3: {keep_previous: [name], sequence_by: [at]",
+    "snapshot: {stored_as: 2, version_column: at",
+]
+
+
+@pytest.mark.parametrize("sink", SINKS_THAT_ADD)
+def test_json_without_a_schema_takes_no_column_of_the_sink_for_its_own(project, sink):
+    source = "layer: silver\nsource:\n  files: {path: data, format: json}\n"
+    project.job("x", f"{source}sink:\n  {sink}, table: silver.t, keys: [id]}}\n")
+    for at in (1, 2):
+        project.write(f"data/{at}.json", f'{{"id": 1, "name": "n{at}", "at": {at}}}\n')
+        assert balanced(project.run("x"))
+    assert "n2" in [row["name"] for row in project.rows("silver.t")]

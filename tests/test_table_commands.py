@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -222,3 +223,55 @@ def test_rebuild_and_adopt_refuse_a_table_that_keeps_no_events(here, capsys):
     for name in ("rebuild", "adopt"):
         assert "conf/p.yml:5: sink 'append': it keeps no events; only scd1" in said(capsys, name, "silver.p", code=2)
         assert "no job writes silver.q. Did you mean 'silver.p'?" in said(capsys, name, "silver.q", code=2)
+
+
+def test_a_key_is_found_by_its_value_however_it_is_written(here, capsys):
+    keys = {
+        "decimal(9,2)": ("1.50", "1.5"),
+        "double": ("-0.0", "0"),
+        "timestamp": ("2026-01-02T00:00:00Z", "2026-01-02"),
+    }
+    for number, (kind, (value, given)) in enumerate(keys.items()):
+        job = JOB.format(sink="scd2", keys="id", more="").replace("id string", f"id {kind}")
+        here.job("t", job.replace("silver.t", f"silver.t{number}").replace("path: data", f"path: data{number}"))
+        here.write(f"data{number}/1.csv", f"id,line,name,at,op\n{value},1,Ann,5,\n")
+        here.run("t")
+        assert ": 1 version, 1 event\n" in said(capsys, "history", f"silver.t{number}", "--key", given)
+    assert "--key id: 'x' is no decimal(9,2)" in said(capsys, "history", "silver.t0", "--key", "x", code=2)
+
+
+def test_bounds_far_away_are_shown_as_they_are(here, capsys):
+    more = ', start_column: "from.day"'
+    here.job("t", JOB.format(sink="scd2", keys="id", more=more).replace("at int", "at timestamp"))
+    here.write("data/1.csv", "id,line,name,at,op\na,1,Ann,0001-01-03T00:00:00Z,\na,1,Bea,9999-12-31T23:59:59Z,\n")
+    here.run("t")
+    assert "= 0001-01-03 00:00:00+00:00 .. 9999-12-31 23:59:59+00:00" in said(
+        capsys, "history", "silver.t", "--key", "a"
+    )
+
+
+def test_a_table_whose_bounds_have_dots_is_adopted(here, capsys):
+    send(here, 1, "a,1,Ann,5,", more=', start_column: "from.day"')
+    shutil.rmtree(here.lake / "_state")
+    assert "1 rows adopted" in said(capsys, "adopt", "silver.t")
+
+
+def test_a_table_that_two_jobs_write_is_rebuilt_from_both(here, capsys):
+    send(here, 1, "a,1,Ann,5,")
+    here.job("u", JOB.format(sink="scd2", keys="id", more="").replace("path: data", "path: other"))
+    here.write("other/1.csv", "id,line,name,at,op\na,1,Bea,7,\n")
+    here.run("u")
+    assert "it is the same, row for row" in said(capsys, "rebuild", "silver.t")
+
+
+def test_a_rebuilt_tables_difference_shows_no_personal_value(here, capsys):
+    here.write("conf/contracts/c.yml", "name: c\nversion: 1.0.0\nfields:\n  - {name: id, type: string, pii: true}\n"
+               "  - {name: name, type: string, pii: true}\n  - {name: at, type: int}\n")  # fmt: skip
+    here.job("t", "layer: silver\nsource:\n  files: {path: data, format: csv}\ncontract: c\n"
+             "sink:\n  scd2: {table: silver.t, keys: [id], sequence_by: [at]}\n")  # fmt: skip
+    here.write("data/1.csv", "id,name,at\ncanary,canary,1\n")
+    here.run("t")
+    here.write("data/2.csv", "id,name,at\ncanary,canary2,2\n")
+    found = said(capsys, "rebuild", "silver.t")
+    assert "id=***" in found
+    assert "canary" not in found

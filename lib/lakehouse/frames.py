@@ -124,9 +124,9 @@ def attempt(condition: Column) -> Column:
 
 def constant(df: DataFrame, value: Any, kind: DataType) -> Column:
     """The value as a literal of a type; raises ValueError where it is none, before any row is read."""
-    literal = F.lit(value).cast(kind)
-    folded: Any = df.sparkSession.range(0).select(literal)._jdf
     try:
+        literal = F.lit(value).cast(kind)
+        folded: Any = df.sparkSession.range(0).select(literal)._jdf
         folded.queryExecution().optimizedPlan()
     except PySparkException as error:
         raise ValueError(f"{value!r} is no {kind.simpleString()}") from error

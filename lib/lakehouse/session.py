@@ -24,6 +24,8 @@ _JOB = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.caseSensitive": "false",
+    # INT96, Spark's default, is nanoseconds to every other reader: for those the year 9999 would be 1816
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # a rule that errs for a row is caught around that rule; shared pieces evaluated ahead of it would not be
     "spark.sql.subexpressionElimination.enabled": "false",
     # a field too many goes unnoticed where columns are pruned while parsing

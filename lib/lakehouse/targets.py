@@ -57,8 +57,8 @@ class Write:
     """The files of this batch, also those without a row."""
     place: str | None = None
     """Where a sink with a `path` writes, resolved from the project's root."""
-    quarantined: Callable[[Sequence[str]], DataFrame | None] = lambda _: None
-    """The given key columns of this batch's broken rows: such keys are not missing."""
+    quarantined: Callable[..., DataFrame | None] = lambda *_: None
+    """The given key columns of this batch's broken rows, and one beside them as text: such keys are not missing."""
     masked: frozenset[str] = frozenset()
     """The columns whose values no error shows."""
     adopts: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import quarantine
@@ -26,8 +26,8 @@ def save_evidence(batch: Batch, raw: DataFrame, counts: Mapping[str, int], step:
     return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now)
 
 
-def broken_keys(batch: Batch, raw: DataFrame, keys: Sequence[str]) -> DataFrame | None:
-    """The key columns of the batch's broken rows."""
+def broken_keys(batch: Batch, raw: DataFrame, keys: Sequence[str], beside: str | None = None) -> DataFrame | None:
+    """The key columns of the batch's broken rows, and the column `beside` them: NULL where it is not there yet."""
     rows = checked(batch, raw)
     parts = [rows.where(col(FATE) == QUARANTINED), *(extras for _, extras in _extras(batch, rows))]
     for part in parts:
@@ -36,7 +36,13 @@ def broken_keys(batch: Batch, raw: DataFrame, keys: Sequence[str]) -> DataFrame 
             raise DataError(
                 f"broken rows have no {', '.join(unknown)} yet where they are taken out: missing keys cannot be told"
             )
-    return reduce(DataFrame.union, [part.select(*map(col, keys)) for part in parts])
+    return reduce(DataFrame.union, [part.select(*map(col, keys), *_beside(part, beside)) for part in parts])
+
+
+def _beside(part: DataFrame, name: str | None) -> list[Column]:
+    if name is None:
+        return []
+    return [(col(name) if name in part.columns else F.lit(None)).cast("string").alias(name)]
 
 
 def _broken_rows(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> DataFrame:

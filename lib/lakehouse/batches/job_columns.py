@@ -14,7 +14,9 @@ from lakehouse.config.contract import Contract
 from lakehouse.conform import Shape
 from lakehouse.errors import ConfigError
 from lakehouse.frames import BRONZE_COLUMNS, FILE, KAFKA_COLUMNS
-from lakehouse.planning.plan import Plan
+from lakehouse.history.shape import CHANGED_AT, CURRENT, PREVIOUS
+from lakehouse.history.snapshots import IS_DELETED
+from lakehouse.planning.plan import Plan, Step
 from lakehouse.sql_text import mentions
 
 
@@ -28,6 +30,15 @@ def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
     bronze = plan.job.config.layer == "bronze"
     rescue = plan.source.option("rescued_data_column") or ("_rescued_data" if bronze else None)
     return Shape(contract_fields(plan), bronze, rescue, frozenset(named), run_id, now)
+
+
+def own_columns(step: Step) -> frozenset[str]:
+    """The columns that a change-data sink adds to its table; none of another sink."""
+    bounds = [step.option(name) for name in ("start_column", "end_column")]
+    previous = step.option("keep_previous") or []
+    flags = [CURRENT, IS_DELETED] if all(bounds) else []
+    made = [name for column in previous for name in (f"{PREVIOUS}{column}", f"{column}{CHANGED_AT}")]
+    return frozenset([*filter(None, bounds), *flags, *made])
 
 
 def personal_columns(plan: Plan) -> frozenset[str]:

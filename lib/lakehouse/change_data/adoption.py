@@ -61,7 +61,7 @@ def _said_of_bad(rows: DataFrame, names: Sequence[str], table: str, count: int, 
 def _versions(rows: DataFrame, shape: Shape) -> DataFrame:
     """The rows of a history, each with the start of its key's next one."""
     keyed = Window.partitionBy(*map(col, shape.keys)).orderBy(col(shape.start).asc_nulls_first())
-    following = rows.withColumn(_NEXT, F.lead(shape.start).over(keyed))
+    following = rows.withColumn(_NEXT, F.lead(col(shape.start)).over(keyed))
     start, end = col(shape.start), col(shape.end)
     bad = (
         any_null([*shape.keys, shape.start])
@@ -71,7 +71,7 @@ def _versions(rows: DataFrame, shape: Shape) -> DataFrame:
     )
     tracked = [name for name in shape.tracked if name in rows.columns]
     values = F.struct(F.lit(0), *[orderable(name, rows.schema[name].dataType) for name in tracked])
-    touches = F.lag(shape.end).over(keyed) == start
+    touches = F.lag(col(shape.end)).over(keyed) == start
     same = touches & F.lag(values).over(keyed).eqNullSafe(values)
     return following.withColumns({_BAD: F.coalesce(bad, F.lit(False)), _SAME: F.coalesce(same, F.lit(False))})
 

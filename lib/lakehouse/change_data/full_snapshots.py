@@ -127,11 +127,20 @@ def _materialised(given: DataFrame, target: _Target) -> DataFrame:
     rows, found = held(given, F.count_if(bad).alias("invalid"))
     if not found["invalid"]:
         return rows
-    names = [*shape.keys, *([shape.since] if shape.since else []), SEQUENCE, *([FILE] if FILE in rows.columns else [])]
-    shown = rows.where(bad).select(*map(col, names)).limit(NAMED).collect()
+    raise DataError(_said_of_invalid(rows.where(bad), int(found["invalid"]), target))
+
+
+def _said_of_invalid(bad: DataFrame, count: int, target: _Target) -> str:
+    shape, options = target.shape, target.options
+    names = [*shape.keys, *([shape.since] if shape.since else []), SEQUENCE, *([FILE] if FILE in bad.columns else [])]
+    shown = bad.select(*map(col, names)).limit(NAMED).collect()
     said = [name.removeprefix(HIDDEN_PREFIX).replace("sequence", "version") for name in names]
-    raise DataError(
-        f"{found['invalid']} rows of the snapshot have NULL in the key, the version or 'updated_at': {named(said, shown, target.write.masked)}; nothing was applied"
+    needed = ["the key", *([f"'{shape.since}'"] if shape.since else []), "the version"]
+    pattern = options.version_pattern
+    told = f"; a version is what version_pattern '{pattern}' finds, as {options.version_type}" if pattern else ""
+    return (
+        f"{target.table}: {count} rows of the snapshot have NULL in {' or '.join(needed)}: "
+        f"{named(said, shown, target.write.masked)}{told}; nothing was applied"
     )
 
 
@@ -166,10 +175,10 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
     options, shape, write = target.options, target.shape, target.write
     if options.min_rows is not None and snapshot.rows < options.min_rows:
         raise DataError(
-            f"{target.table}: snapshot {snapshot.version or write.now} has {snapshot.rows} rows, min_rows asks for {options.min_rows}; nothing was applied"
+            f"{target.table}: snapshot {snapshot.version or write.now} has {snapshot.rows} rows, min_rows asks for {options.min_rows}; nothing of it was applied"
         )
     rows = given if snapshot.version is None else given.where(col(SEQUENCE).cast("string") == snapshot.version)
-    rows = _one_per_key(rows, target)
+    rows = _one_per_key(rows, snapshot, target)
     before = lake.snapshot(write.spark, write.layout.table(target.table))
     found, states = _compared(rows, before, snapshot, target)
     counts = {
@@ -188,16 +197,16 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
     return counts, _commit(taken.changes(found, rows, shape), before, replace(target, write=write))
 
 
-def _one_per_key(rows: DataFrame, target: _Target) -> DataFrame:
+def _one_per_key(rows: DataFrame, snapshot: _Snapshot, target: _Target) -> DataFrame:
     """Equal rows of a key collapse; raises DataError for different ones, naming up to five keys."""
     shape = target.shape
     grouped, found = held(taken.one_per_key(rows, shape), F.count_if(taken.clashes()).alias("clashes"))
     if found["clashes"]:
-        raise DataError(_said_of_clashes(rows, grouped, target, int(found["clashes"])))
+        raise DataError(_said_of_clashes(rows, grouped, snapshot, target, int(found["clashes"])))
     return taken.rows_of(grouped)
 
 
-def _said_of_clashes(rows: DataFrame, grouped: DataFrame, target: _Target, count: int) -> str:
+def _said_of_clashes(rows: DataFrame, grouped: DataFrame, snapshot: _Snapshot, target: _Target, count: int) -> str:
     keys = list(target.shape.keys)
     first = grouped.where(taken.clashes()).select(*map(col, keys)).orderBy(*map(col, keys)).limit(NAMED)
     files = [F.array_join(F.sort_array(F.collect_set(FILE)), " and ").alias("file")] if FILE in rows.columns else []
@@ -205,7 +214,7 @@ def _said_of_clashes(rows: DataFrame, grouped: DataFrame, target: _Target, count
         rows.join(first, on=keys, how="left_semi").groupBy(*map(col, keys)).agg(F.count(F.lit(1)).alias("rows"), *files)
     )
     said = named(shown.columns, shown.orderBy(*map(col, keys)).collect(), target.write.masked)
-    return f"{target.table}: {count} keys have different rows in one snapshot ({said}); nothing was applied"
+    return f"{target.table}: {count} keys have different rows in snapshot {snapshot.version or target.write.now} ({said}); nothing of it was applied"
 
 
 def _compared(
@@ -213,16 +222,32 @@ def _compared(
 ) -> tuple[DataFrame, dict[str, int]]:
     """The keys that changed, held, and how many of each state."""
     shape, write = target.shape, target.write
+    ends = None
     if before is None:
         present = rows.limit(0)
     else:
         present = lake.read(write.spark, before.path, version=before.version)
+        ends = taken.last_ends(present, shape) if shape.versioned and shape.since else None
         present = present.where(col(shape.end).isNull()) if shape.versioned else present
-    spared = write.quarantined(shape.keys) if shape.hard_deletes != "ignore" else None
-    if spared is not None:
-        spared = readable_keys(spared, shape.keys, f"nothing was applied to {target.table}")
+    spared = _spared(snapshot, target)
     version = F.lit(write.now) if snapshot.version is None else F.lit(snapshot.version).cast(target.version_kind)
-    return held(taken.compared(rows, present, spared, shape, version, target.kind), *taken.counters())
+    return held(taken.compared(rows, present, spared, shape, version, target.kind, ends), *taken.counters())
+
+
+def _spared(snapshot: _Snapshot, target: _Target) -> DataFrame | None:
+    """The keys that are not missing, for a row of theirs in this snapshot is broken; one of no readable version is in each."""
+    options, keys = target.options, target.shape.keys
+    if target.shape.hard_deletes == "ignore":
+        return None
+    told_by = options.version_column or (FILE if options.version_pattern else None)
+    broken = target.write.quarantined(keys, told_by)
+    if broken is None:
+        return None
+    if told_by is not None:
+        told = version_of_file(col(FILE), options) if told_by == FILE else col(told_by)
+        here = told.try_cast(target.version_kind).cast("string") == F.lit(snapshot.version)
+        broken = broken.where(F.coalesce(here, F.lit(True)))
+    return readable_keys(broken.select(*map(col, keys)), keys, f"nothing was applied to {target.table}")
 
 
 def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:

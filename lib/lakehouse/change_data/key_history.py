@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from lakehouse.change_data.event_log import RUN, meaning_of
@@ -54,16 +56,19 @@ def key_history(layout: Layout, table: str, given: Sequence[str]) -> KeyHistory:
     Raises DataError where the table is none that change data made, ConfigError where the key is no whole one.
     """
     path = layout.table(table)
-    if open_table(path, layout.root) is None:
+    opened = open_table(path, layout.root)
+    if opened is None:
         raise DataError(f"there is no table {table} at {path}")
     meaning = meaning_of(layout, table)
     if meaning is None:
         raise DataError(f"{table} keeps no events; only scd1, scd2, scd3 and snapshot with a version do")
     key = _key(given, meaning["keys"])
-    rows = query(path, layout.root, f"SELECT * FROM t WHERE {_condition(key)}")
+    condition = _condition(key, {field.name: getattr(field.type, "type", "") for field in opened.schema().fields})
+    rows = query(path, layout.root, f"SELECT * FROM t WHERE {condition}")
     bounds = [meaning["start_column"], meaning["end_column"]] if meaning["versions"] else []
     rows.sort(key=lambda row: [order(row[name]) for name in bounds[:1]])
-    known = query(layout.state(table), layout.root, f"SELECT * FROM t {_of_key(meaning, key)}")
+    of_key = "" if "strategy" in meaning else f"WHERE {condition}"  # what remembers snapshots knows no keys
+    known = query(layout.state(table), layout.root, f"SELECT * FROM t {of_key}")
     events = [_event(row, key) for row in known]
     if "strategy" in meaning:  # of the snapshots, those at which the key changed
         changed = [row[name] for row in rows for name in bounds]
@@ -87,18 +92,37 @@ def _key(given: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _condition(key: Mapping[str, str]) -> str:
-    texts = {name: value.replace("'", "''") for name, value in key.items()}
-    return " AND ".join(f"CAST({_sql_name(name)} AS VARCHAR) = '{text}'" for name, text in texts.items())
+def _condition(key: Mapping[str, str], kinds: Mapping[str, str]) -> str:
+    """True for the rows of the key; raises ConfigError for a value that its column cannot hold."""
+    parts = []
+    for name, text in key.items():
+        try:
+            parts.append(_is_value(_sql_name(name), text, kinds.get(name, "")))
+        except (ValueError, ArithmeticError) as error:
+            raise ConfigError(f"--key {name}: '{text}' is no {kinds[name]}") from error
+    return " AND ".join(parts)
+
+
+def _is_value(column: str, text: str, kind: str) -> str:
+    """By value where one value has several texts (1.5 and 1.50, 0.0 and -0.0), else by text."""
+    if kind.startswith("decimal"):
+        return f"{column} = CAST('{Decimal(text)}' AS {kind})"
+    if kind == "binary":
+        return f"{column} = X'{bytes.fromhex(text).hex()}'"
+    if kind.startswith("timestamp"):
+        zone = 'Some("UTC")' if kind == "timestamp" else "None"
+        return f"{column} = arrow_cast('{datetime.fromisoformat(text).isoformat()}', 'Timestamp(Microsecond, {zone})')"
+    texts = {text}
+    if kind in ("float", "double"):
+        texts |= {repr(float(text))} if float(text) else {"0.0", "-0.0"}
+    if not kind:
+        raise ConfigError(f"the key {column} is no single value; it cannot be given as text")
+    quoted = ", ".join("'" + text.replace("'", "''") + "'" for text in sorted(texts))
+    return f"CAST({column} AS VARCHAR) IN ({quoted})"
 
 
 def _sql_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _of_key(meaning: Mapping[str, Any], key: Mapping[str, str]) -> str:
-    """What remembers snapshots knows no keys."""
-    return "" if "strategy" in meaning else f"WHERE {_condition(key)}"
 
 
 def _event(row: Mapping[str, Any], key: Mapping[str, str]) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Literal
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from lakehouse.frames import FILE, col
+from lakehouse.frames import FILE, col, require_pattern
 from lakehouse.history import snapshots as taken
 from lakehouse.history.shape import CURRENT, Selection, kept_columns, keys_of, require_no_clash, spelled
 from lakehouse.history.snapshots import HardDeletes, SnapshotShape, Strategy
@@ -48,6 +49,12 @@ class SnapshotOptions:
             raise ValueError("'version_column' and 'version_pattern' exclude each other; keep one")
         if self.strategy == "full" and not self.has_version:
             raise ValueError("strategy full needs 'version_column' or 'version_pattern'")
+        if self.version_pattern:
+            require_pattern(self.version_pattern)
+            if not re.search(r"(?<!\\)\((?!\?)|\(\?<[A-Za-z]", self.version_pattern):
+                raise ValueError(
+                    f"'version_pattern' has no group; put ( ) around the version in '{self.version_pattern}'"
+                )
         if self.strategy == "timestamp" and not self.updated_at:
             raise ValueError("strategy timestamp needs 'updated_at'")
         if (self.strategy == "check") != (self.check_columns is not None):

@@ -37,6 +37,7 @@ IS_DELETED = "__IS_DELETED"
 _NEWEST, _LEAST, _MOST = f"{HIDDEN_PREFIX}newest", f"{HIDDEN_PREFIX}least", f"{HIDDEN_PREFIX}most"
 _STATE, _SPARED = f"{HIDDEN_PREFIX}state", f"{HIDDEN_PREFIX}spared"
 _BOUND, _OPEN_SINCE = f"{HIDDEN_PREFIX}bound", f"{HIDDEN_PREFIX}open_since"
+_LAST_END = f"{HIDDEN_PREFIX}last_end"
 
 
 @dataclass(frozen=True)
@@ -91,21 +92,41 @@ def rows_of(grouped: DataFrame) -> DataFrame:
     return grouped.select(f"{_NEWEST}.*")
 
 
+def last_ends(rows: DataFrame, shape: SnapshotShape) -> DataFrame:
+    """Up to when each key has rows that ended."""
+    ended = rows.where(col(shape.end).isNotNull())
+    return ended.groupBy(*map(col, shape.keys)).agg(F.max(col(shape.end)).alias(_LAST_END))
+
+
 def compared(
-    rows: DataFrame, present: DataFrame, spared: DataFrame | None, shape: SnapshotShape, version: Column, kind: DataType
-) -> DataFrame:
+    rows: DataFrame, present: DataFrame, spared: DataFrame | None, shape: SnapshotShape, version: Column,
+    kind: DataType, ends: DataFrame | None = None,
+) -> DataFrame:  # fmt: skip
     """The keys that changed, ours and theirs side by side; for `changes`.
 
     `rows` has one row per key, `present` the open rows; the keys of `spared` are not missing; `version` is the
-    snapshot's, `kind` the type of the target's bounds.
+    snapshot's, `kind` the type of the target's bounds; `ends` are the `last_ends`, where rows say since when they hold.
     """
     joined = beside(rows, present, shape.keys)
+    if ends is not None:
+        joined = joined.join(ends, on=list(shape.keys), how="left")
     if spared is not None:
         marked = spared.distinct().withColumn(_SPARED, F.lit(True))
         joined = joined.join(marked, on=list(shape.keys), how="left").where(~is_missing() | col(_SPARED).isNull())
-    since = version if shape.since is None else F.when(is_missing(), version).otherwise(col(shape.since))
-    found = joined.withColumns({_STATE: _state(joined, rows, shape), _BOUND: since.cast(kind)})
-    return found.withColumn(_OPEN_SINCE, theirs(joined, shape.start).cast(kind)).where(col(_STATE).isNotNull())
+    opened = joined.withColumn(_OPEN_SINCE, theirs(joined, shape.start).cast(kind))
+    found = opened.withColumns({_STATE: _state(joined, rows, shape), _BOUND: _bound(opened, shape, version, kind)})
+    return found.where(col(_STATE).isNotNull())
+
+
+def _bound(joined: DataFrame, shape: SnapshotShape, version: Column, kind: DataType) -> Column:
+    """When a row begins and the one before it ends: what the row says, unless that lies inside its key's rows."""
+    if shape.since is None:
+        return version.cast(kind)
+    since = col(shape.since).cast(kind)
+    stale = since <= col(_OPEN_SINCE)
+    if _LAST_END in joined.columns:
+        stale = F.coalesce(stale, since < col(_LAST_END).cast(kind))
+    return F.when(is_missing() | F.coalesce(stale, F.lit(False)), version.cast(kind)).otherwise(since)
 
 
 def changes(found: DataFrame, rows: DataFrame, shape: SnapshotShape) -> DataFrame:
@@ -130,14 +151,10 @@ def _state(joined: DataFrame, rows: DataFrame, shape: SnapshotShape) -> Column:
 
 
 def _is_changed(joined: DataFrame, rows: DataFrame, shape: SnapshotShape) -> Column:
-    differs = any_differs(joined, rows, shape.compared)
-    if shape.since is None:
-        return differs
+    if shape.strategy != "timestamp" or shape.since is None:
+        return any_differs(joined, rows, shape.compared)
     before = theirs(joined, shape.start if shape.versioned else shape.since)
-    newer = F.coalesce(before < col(shape.since), F.lit(False))
-    if shape.strategy == "timestamp":
-        return newer
-    return differs & newer if shape.versioned else differs
+    return F.coalesce(before < col(shape.since), F.lit(False))
 
 
 def _ended(found: DataFrame, kept: list[str], shape: SnapshotShape) -> DataFrame:

@@ -8,12 +8,10 @@ from pyspark.sql.types import DataType, StringType, StructType
 
 from lakehouse import lake, runs
 from lakehouse.batches.batch import table_settings
-from lakehouse.batches.job_columns import personal_columns
+from lakehouse.batches.job_columns import own_columns, personal_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.frames import FILE, col
-from lakehouse.history.shape import CHANGED_AT, CURRENT, PREVIOUS
-from lakehouse.history.snapshots import IS_DELETED
 from lakehouse.planning.plan import Plan, SinkStep, Step
 from lakehouse.session import job_session
 from lakehouse.targets import Write, Written
@@ -51,16 +49,7 @@ def sink_of(plan: Plan, table: str) -> SinkStep:
 
 def _no_rows(rows: DataFrame, step: Step) -> DataFrame:
     """A frame as the sink would get it: the table's columns without the sink's own, and those that its options name."""
-    start, end = str(step.option("start_column")), str(step.option("end_column"))
-    previous = step.option("keep_previous") or []
-    own = {
-        start,
-        end,
-        CURRENT,
-        IS_DELETED,
-        *(f"{PREVIOUS}{name}" for name in previous),
-        *(f"{name}{CHANGED_AT}" for name in previous),
-    }
+    start, own = str(step.option("start_column")), own_columns(step)
     kept = [name for name in rows.columns if name not in own]
     bound = rows.schema[start].dataType if start in rows.columns else StringType()
     order = [*(step.option("sequence_by") or []), *filter(None, [step.option("version_column")])]

@@ -11,7 +11,7 @@ from pyspark.sql.types import StructType
 from lakehouse import lake
 from lakehouse.batches.batch import check
 from lakehouse.batches.batch_rows import Batch
-from lakehouse.batches.job_columns import contract_fields
+from lakehouse.batches.job_columns import contract_fields, own_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.errors import DataError
 from lakehouse.frames import BRONZE_COLUMNS
@@ -82,14 +82,15 @@ def load(batch: Batch, read: Read) -> DataFrame:
 
 
 def _known_columns(run: Run) -> StructType | None:
-    """The target's columns, where files go into it as they come."""
+    """The target's columns without those that its sink adds, where files go into it as they come."""
     plan = run.plan
     if plan.source.name != "files" or not plan.outputs or plan.transforms:
         return None
     target = lake.snapshot(run.spark, plan.layout.table(plan.outputs[0]))
     if target is None:
         return None
-    return StructType([column for column in target.schema if column.name not in BRONZE_COLUMNS])
+    added = {*BRONZE_COLUMNS, *own_columns(plan.sinks[0].step)}
+    return StructType([column for column in target.schema if column.name not in added])
 
 
 def _required(plan: Plan, spark: SparkSession, said: str, place: str) -> lake.Snapshot:

@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import lake
+from lakehouse.batches.job_columns import personal_columns
 from lakehouse.change_data import event_log
 from lakehouse.errors import DataError
 from lakehouse.frames import col
@@ -64,19 +65,30 @@ def rebuild(plans: Sequence[Plan], table: str, spark: SparkSession, *, takes_ove
     sinks = [sink_of(plan, table) for plan in plans]
     layout = plans[0].layout.rebuilding(table, {name for plan in plans for name in (*plan.outputs, plan.quarantine)})
     try:
-        for plan in plans:
-            run_plan(replace(plan, layout=layout), spark, full_refresh=True)
+        _clear(layout, spark)
+        for plan in plans:  # each adds to what the one before it made
+            run_plan(replace(plan, layout=layout), spark)
         session = job_session(spark, plans[0].job.config.spark)
         keys = list(sinks[0].step.option("keys"))
         start = sinks[0].step.option("start_column")
-        found = _compared(session, table, plans[0].layout, layout, keys, start)
+        masked = frozenset().union(*map(personal_columns, plans))
+        found = _compared(session, table, plans[0].layout, layout, keys, start, masked)
         return _taken_over(session, found, plans[0].layout, layout) if takes_over and found.total else found
     finally:
         if layout.aside:
             delete_tree(layout.aside)
 
 
-def _compared(spark: SparkSession, table: str, old: Layout, new: Layout, keys: list[str], start: str | None) -> Rebuilt:
+def _clear(layout: Layout, spark: SparkSession) -> None:
+    """Takes away what a rebuild that died has left."""
+    delete_tree(str(layout.aside))
+    for name in layout.moved:
+        lake.forget(spark, layout.table(name))
+        lake.forget(spark, layout.state(name))
+
+
+def _compared(spark: SparkSession, table: str, old: Layout, new: Layout, keys: list[str], start: str | None,
+              masked: frozenset[str]) -> Rebuilt:  # fmt: skip
     before, after = _rows(spark, old.table(table)), _rows(spark, new.table(table))
     if before is None:
         raise DataError(f"there is no table {table} at {old.table(table)}; `lakehouse run` makes it")
@@ -88,10 +100,12 @@ def _compared(spark: SparkSession, table: str, old: Layout, new: Layout, keys: l
     differs = diff.any_differs(joined, after, values) | _any_given(joined, gone)
     kind = F.when(diff.is_new(), diff.INSERTED).when(diff.is_missing(), diff.DELETED).when(differs, diff.UPDATED)
     flagged = joined.withColumn(diff.KIND, kind)
-    return _told(table, flagged.where(col(diff.KIND).isNotNull()), identity, values, gone)
+    return _told(table, flagged.where(col(diff.KIND).isNotNull()), identity, values, gone, masked)
 
 
-def _told(table: str, changed: DataFrame, identity: list[str], values: list[str], gone: list[str]) -> Rebuilt:
+def _told(
+    table: str, changed: DataFrame, identity: list[str], values: list[str], gone: list[str], masked: frozenset[str]
+) -> Rebuilt:
     """Counts the rows that differ, and shows the first of them."""
     kinds = [F.count_if(col(diff.KIND) == name).alias(name) for name in (diff.INSERTED, diff.UPDATED, diff.DELETED)]
     found, counts = held(changed, *kinds)
@@ -99,7 +113,7 @@ def _told(table: str, changed: DataFrame, identity: list[str], values: list[str]
     theirs = F.struct(*[diff.theirs(found, name).alias(name) for name in names]).alias("theirs")
     ours = F.struct(*[col(name) for name in values]).alias("ours")
     rows = found.orderBy(*map(col, identity)).limit(_SHOWN).select(diff.KIND, *map(col, identity), ours, theirs)
-    return Rebuilt(table, counts, [_change(row, identity) for row in rows.collect()])
+    return Rebuilt(table, counts, [_masked(_change(row, identity), masked) for row in rows.collect()])
 
 
 def _rows(spark: SparkSession, path: str) -> DataFrame | None:
@@ -119,6 +133,17 @@ def _change(row: Row, identity: Sequence[str]) -> Change:
         differing = [name for name in before if before[name] != after.get(name)]
         return Change(named, {name: before[name] for name in differing}, {name: after.get(name) for name in differing})
     return Change(named, None, after) if kind == diff.INSERTED else Change(named, before, None)
+
+
+def _masked(change: Change, names: frozenset[str]) -> Change:
+    """The change as it may be shown: personal values only tell that there is one."""
+
+    def shown(values: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if values is None:
+            return None
+        return {name: "***" if name in names and value is not None else value for name, value in values.items()}
+
+    return Change(shown(change.identity) or {}, shown(change.before), shown(change.after))
 
 
 def _taken_over(spark: SparkSession, found: Rebuilt, old: Layout, new: Layout) -> Rebuilt:

@@ -1,0 +1,92 @@
+"""Snapshots whose rows say since when they hold, and broken rows of one snapshot among several."""
+
+from __future__ import annotations
+
+import pytest
+
+import change_data_reference as reference
+from conftest import balanced
+from lakehouse import ConfigError, DataError
+
+JOB = """
+layer: silver
+source:
+  files: {{path: data, format: csv}}
+schema: "id int, name string, since int, version int"
+{more}
+sink:
+  snapshot: {{table: silver.t, keys: [id], {options}}}
+"""
+# A key goes missing and comes back as it was; another changes without a newer time.
+DELIVERIES = [
+    (10, ["1 a 1", "2 b 1", "3 c 1"]),
+    (11, ["1 A 5", "3 C 1"]),
+    (12, ["1 X 5", "2 b 1", "3 c 4"]),
+    (13, ["3 c 4"]),
+    (14, ["1 Y 20", "2 b 14", "3 c 4"]),
+]
+
+
+def send(project, name, lines, options, more=""):
+    project.job("x", JOB.format(options=options, more=more))
+    project.write(f"data/{name}.csv", "\n".join(["id,name,since,version", *lines]) + "\n")
+
+
+@pytest.mark.parametrize("strategy", ["timestamp", "check"])
+@pytest.mark.parametrize("hard_deletes", ["invalidate", "new_record"])
+def test_a_row_that_comes_back_with_an_old_time_overlaps_nothing(project, strategy, hard_deletes):
+    check = ", check_columns: [name]" if strategy == "check" else ""
+    options = (
+        f"version_column: version, stored_as: 2, strategy: {strategy}, updated_at: since, "
+        f"hard_deletes: {hard_deletes}{check}"
+    )
+    sent = []
+    for version, lines in DELIVERIES:
+        send(project, version, [f"{line} {version}".replace(" ", ",") for line in lines], options)
+        assert balanced(project.run("x"))
+        cells = [line.split() for line in lines]
+        sent.append((version, [{"id": int(key), "name": name, "since": int(at)} for key, name, at in cells]))
+    expected = reference.snapshot(
+        sent, reference.Options(["id"]), stored_as=2, strategy=strategy, hard_deletes=hard_deletes,
+        updated_at="since", check_columns=["name"],
+    )  # fmt: skip
+    assert texts(project.rows("silver.t")) == texts(expected)
+
+
+def texts(rows):
+    return sorted(str(sorted(row.items())) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "version", ["version_column: version", "version_pattern: '_([0-9]+)[.]csv', version_type: int"]
+)
+def test_a_broken_row_spares_its_key_in_its_own_snapshot_alone(project, version):
+    options = f"{version}, stored_as: 2, column_list: [name]"
+    rules = "rules: [{accepted_values: {column: name, values: [a, b]}}]"
+    for number, lines in enumerate((["1,a,0", "2,b,0"], ["1,broken,0", "2,b,0"], ["2,b,0"]), start=1):
+        send(project, f"s_{number}", [f"{line},{number}" for line in lines], options, rules)
+    assert balanced(project.run("x"))
+    found = [(row["id"], row["__START_AT"], row["__END_AT"]) for row in project.rows("silver.t")]
+    assert found == [(1, 1, 3), (2, 1, None)]
+
+
+def test_the_message_names_the_snapshot_that_was_refused(project):
+    send(project, 1, ["1,a,0,1", "1,a,0,2", "1,b,0,2"], "version_column: version")
+    with pytest.raises(
+        DataError, match=r"^silver.t: 1 keys have different rows in snapshot 2 \(id=1, rows=2.*\); nothing of it"
+    ):
+        project.run("x")
+    assert [row["name"] for row in project.rows("silver.t")] == ["a"]
+
+
+def test_a_path_without_a_version_says_what_was_looked_for(project):
+    send(project, 1, ["1,a,0,1"], "version_pattern: 'v_(.*)[.]csv', version_type: date")
+    with pytest.raises(DataError, match=r"^silver.t: 1 rows .* or the version: .*'v_\(\.\*\)\[\.\]csv' finds, as date"):
+        project.run("x")
+
+
+@pytest.mark.parametrize(("pattern", "problem"), [("v_(", "no regular expression"), ("v_.*", "has no group")])
+def test_a_version_pattern_must_be_one(project, pattern, problem):
+    send(project, 1, ["1,a,0,1"], f"version_pattern: '{pattern}'")
+    with pytest.raises(ConfigError, match=problem):
+        project.run("x")
