@@ -469,3 +469,42 @@ def test_json_without_a_schema_takes_no_column_of_the_sink_for_its_own(project, 
         project.write(f"data/{at}.json", f'{{"id": 1, "name": "n{at}", "at": {at}}}\n')
         assert balanced(project.run("x"))
     assert "n2" in [row["name"] for row in project.rows("silver.t")]
+
+
+GROWING = [
+    "scd1: {table: silver.g, keys: [id], sequence_by: [at]}",
+    "scd2: {table: silver.g, keys: [id], sequence_by: [at], except_column_list: [at]}",
+    "scd3: {table: silver.g, keys: [id], sequence_by: [at], keep_previous: [a]}",
+    "snapshot: {table: silver.g, keys: [id], version_column: at}",
+]
+
+
+@pytest.mark.parametrize("sink", GROWING, ids=[sink.partition(":")[0] for sink in GROWING])
+def test_a_struct_that_gains_and_lacks_fields_stays_comparable(project, sink):
+    project.job("g", f"layer: silver\nsource:\n  files: {{path: data, format: json}}\nsink:\n  {sink}\n")
+    rows = [
+        '{"id": 1, "at": 1, "a": {"x": 1}, "l": [{"p": 1}]}',
+        '{"id": 1, "at": 2, "a": {"x": 1, "y": 2}, "l": [{"p": 1, "q": 5}]}',
+        '{"id": 1, "at": 3, "a": {"y": 2}, "l": [{"q": 5}]}',
+    ]
+    for number, row in enumerate(rows):
+        project.write(f"data/{number}.json", row + "\n")
+        assert balanced(project.run("g"))
+    newest = max(project.rows("silver.g"), key=lambda row: row.get("__START_AT") or 0)
+    assert str((newest["a"], newest["l"])).replace("'", "") == "({x: None, y: 2}, [{p: None, q: 5}])"
+    assert len(project.rows("silver.g")) == (3 if sink.startswith("scd2") else 1)
+
+
+def test_refused_options_are_named(project):
+    feed = Feed(project, "scd2")
+    feed.send("1 Ann - 1")
+    project.job("x", JOB.format(sink="scd2", more=", track_history_column_list: [name]"))
+    with pytest.raises(
+        SinkError, match=r"silver\.t was made with no track_history_column_list; run with --full-refresh"
+    ):
+        feed.send("1 Ann - 2")
+    project.job(
+        "x", JOB.format(sink="scd2", more=", start_column: since, end_column: SINCE").replace("silver.t", "silver.n")
+    )
+    with pytest.raises(ConfigError, match="the sink's own columns need different names; they are since, SINCE"):
+        project.run("x")

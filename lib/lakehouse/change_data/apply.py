@@ -12,16 +12,18 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType
 
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import adopted
+from lakehouse.change_data.batch_events import Batch, materialised, of_keys
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.retention import needed, unsettled
 from lakehouse.change_data.unfit import require_time
 from lakehouse.change_data.widening import Keyed, widened
-from lakehouse.errors import DataError, SinkError
-from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, col, hidden, named, require_columns, visible
+from lakehouse.errors import SinkError
+from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import (
@@ -29,32 +31,19 @@ from lakehouse.history.events import (
     OPERATION,
     SEQUENCE,
     SETTLED,
-    TRUNCATE,
     after_truncate,
     events,
-    invalid,
     winners,
 )
-from lakehouse.history.shape import Options, Shape, shaped
+from lakehouse.history.shape import PREVIOUS, Options, Shape, shaped
 from lakehouse.holding import FEW, held, sized
 from lakehouse.intervals import marked
-from lakehouse.key_ranges import Ranges, metrics, ranges, within
+from lakehouse.key_ranges import within
 from lakehouse.registry import length_of
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, same_keys
 
-_FEW = 1_000_000  # rows whose keys are sent to every task
 _FILE_ROWS, _MOST_FILES = 250_000, 1_000  # what a first load becomes
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """The events of one batch, materialised, and the ranges of their keys."""
-
-    events: DataFrame
-    rows: int
-    truncates: int
-    ranges: Ranges
 
 
 @dataclass(frozen=True)
@@ -104,7 +93,7 @@ def apply(
     if write.adopts and before is not None:
         return adopted(before, write, log, target.shape, table, meaning)
     given, ignored = _given(df, target, deletes, truncates)
-    batch = _materialised(given, target)
+    batch = materialised(given, target.shape, write, table)
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored)
     with sized(write.spark, None if batch.truncates else batch.rows):
@@ -135,33 +124,7 @@ def _given(
     return widened(rows, target.log.schema, allowed=allowed, table=target.table, keyed=keyed), tuple(ignored)
 
 
-def _materialised(given: DataFrame, target: _Target) -> _Batch:
-    """Reads the batch once; raises DataError for events that have no place, naming up to five."""
-    shape = target.shape
-    kinds = [given.schema[name].dataType for name in shape.keys]
-    counted = [
-        F.count(F.lit(1)).alias("rows"),
-        F.count_if(invalid(shape)).alias("invalid"),
-        F.count_if(col(OPERATION) == TRUNCATE).alias("truncates"),
-    ]
-    rows, found = held(given, *counted, *metrics([col(name) for name in shape.keys], kinds))
-    if found["invalid"]:
-        raise DataError(_said_of_invalid(rows, target, int(found["invalid"])))
-    return _Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
-
-
-def _said_of_invalid(rows: DataFrame, target: _Target, count: int) -> str:
-    shape = target.shape
-    files = [FILE] if FILE in rows.columns else []
-    names = [*shape.keys, "sequence", *("file" for _ in files)]
-    shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(NAMED).collect()
-    return (
-        f"{target.table}: {count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
-        f"{named(names, shown, target.write.masked)}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
-    )
-
-
-def _applied(batch: _Batch, target: _Target, truncating: bool) -> tuple[Written, Mapping[str, Any]]:
+def _applied(batch: Batch, target: _Target, truncating: bool) -> tuple[Written, Mapping[str, Any]]:
     """What the batch did to the target, and what the log notes of it."""
     found = _found(batch, target, truncating)
     if found is None:
@@ -183,7 +146,7 @@ def _tidy(target: _Target, note: Mapping[str, Any]) -> None:
         event_log.compacted(target.write, target.log)
 
 
-def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
+def _found(batch: Batch, target: _Target, truncating: bool) -> _Found | None:
     """Works out, and holds, every event of the batch's keys and every row of the target that they change.
 
     None where no event is new: the target has what they make.
@@ -191,8 +154,9 @@ def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
     shape, present = target.shape, None
     if target.before is not None:
         present = lake.read(target.write.spark, target.before.path, version=target.before.version)
+        present = widened(present, _own_types(batch.events, shape), allowed=True, table=target.table)
         if not batch.truncates:
-            present = _of_keys(present, batch, shape)
+            present = of_keys(present, batch, shape)
     known = _known(batch, target, truncating)
     if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
         present = unsettled(present, known, shape)
@@ -202,16 +166,23 @@ def _found(batch: _Batch, target: _Target, truncating: bool) -> _Found | None:
     return _Found(history, diff.changes(history, shape), seen) if seen["remembered"] else None
 
 
-def _known(batch: _Batch, target: _Target, truncating: bool) -> DataFrame | None:
+def _own_types(events_: DataFrame, shape: Shape) -> StructType:
+    """The types of the target's columns, as far as the events tell them."""
+    kinds = {field.name: field.dataType for field in events_.schema}
+    previous = {f"{PREVIOUS}{name}": kinds[name] for name in shape.previous if name in kinds}
+    return StructType([StructField(name, kind) for name, kind in {**kinds, **previous}.items()])
+
+
+def _known(batch: Batch, target: _Target, truncating: bool) -> DataFrame | None:
     """The events of the batch's keys that are in the log; lazy."""
     known = event_log.read(target.write, target.log)
     if known is None:
         return None
     known = widened(known, batch.events.schema, allowed=True, table=target.table).withColumn(NEW, F.lit(False))
-    return known if batch.truncates else _of_keys(known, batch, target.shape, truncating)
+    return known if batch.truncates else of_keys(known, batch, target.shape, truncating)
 
 
-def _history(batch: _Batch, known: DataFrame | None, shape: Shape, truncating: bool) -> DataFrame:
+def _history(batch: Batch, known: DataFrame | None, shape: Shape, truncating: bool) -> DataFrame:
     """Every event of the batch's keys, known or new, with what it makes of its key's history; lazy."""
     found = batch.events.withColumn(NEW, F.lit(True))
     if known is not None:
@@ -222,16 +193,6 @@ def _history(batch: _Batch, known: DataFrame | None, shape: Shape, truncating: b
     if truncating:
         found = after_truncate(found)
     return made.with_versions(winners(found, shape), shape)
-
-
-def _of_keys(rows: DataFrame, batch: _Batch, shape: Shape, truncating: bool = False) -> DataFrame:
-    """The rows of the batch's keys, and the truncates where there may be some; other files are not read."""
-    condition = within(batch.ranges)
-    ranged = rows.where(condition) if condition else rows
-    keys = batch.events.select(*map(col, shape.keys))
-    few = F.broadcast(keys) if batch.rows <= _FEW else keys
-    found = ranged.join(few, on=list(shape.keys), how="left_semi")
-    return found.unionByName(rows.where(col(OPERATION) == TRUNCATE)) if truncating else found
 
 
 def _is_remembered(shape: Shape) -> Column:
@@ -248,7 +209,7 @@ def _remembered(history: DataFrame, target: _Target) -> DataFrame:
     return history.where(_is_remembered(shape)).select(*map(col, shape.keys), *kept, SEQUENCE, OPERATION, run, *beside)
 
 
-def _counts(batch: _Batch, found: _Found, shape: Shape) -> dict[str, int]:
+def _counts(batch: Batch, found: _Found, shape: Shape) -> dict[str, int]:
     """The batch's rows by what each caused: the row it made, changed or took away is counted once, others are unchanged."""
     inserted, updated = found.kinds["inserted_by_new"], found.kinds["updated_by_new"]
     gone = found.kinds["closes"] if shape.versioned else found.kinds[diff.DELETED]
@@ -257,7 +218,7 @@ def _counts(batch: _Batch, found: _Found, shape: Shape) -> dict[str, int]:
             "unchanged": batch.rows - inserted - updated - deleted}  # fmt: skip
 
 
-def _commit(found: _Found, batch: _Batch, target: _Target) -> lake.CommitInfo | None:
+def _commit(found: _Found, batch: Batch, target: _Target) -> lake.CommitInfo | None:
     """The one commit to the target; None where nothing changes and it is there already."""
     write, before = target.write, target.before
     rows = marked(

@@ -73,7 +73,9 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
         raise SinkError(f"{table} has its events already; there is nothing to adopt")
     last = lake.latest_note(path, found.version, _CHANGES)
     if last is not None and last.note[_MEANING] != meaning:
-        was = ", ".join(f"{key}: {value}" for key, value in last.note[_MEANING].items() if meaning.get(key) != value)
+        before = last.note[_MEANING]
+        changed = [key for key in {**before, **meaning} if meaning.get(key) != before.get(key)]
+        was = ", ".join(f"{key}: {before[key]}" if key in before else f"no {key}" for key in changed)
         raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
     if last is not None and last.note[_CHANGES] and target.batches.get(last.note["app"], -1) < last.note["batch"]:
         found = _without_dead_write(write, found, last.version)

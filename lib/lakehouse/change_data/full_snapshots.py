@@ -227,6 +227,7 @@ def _compared(
         present = rows.limit(0)
     else:
         present = lake.read(write.spark, before.path, version=before.version)
+        present = widened(present, rows.schema, allowed=True, table=target.table)
         ends = taken.last_ends(present, shape) if shape.versioned and shape.since else None
         present = present.where(col(shape.end).isNull()) if shape.versioned else present
     spared = _spared(snapshot, target)

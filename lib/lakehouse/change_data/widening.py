@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     ByteType,
@@ -45,27 +46,57 @@ def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str, ke
     Raises SinkError naming each column whose type changed where that is not `allowed`, or no type holds both, and the
     first rows that have a value of the new type.
     """
+    chosen, problems = _chosen(rows, known, allowed=allowed, table=table)
+    if problems:
+        raise SinkError("; ".join(problems.values()) + (_rows_named(rows, list(problems), keyed) if keyed else ""))
+    return rows.select(
+        *[
+            _as(col(name), rows.schema[name].dataType, chosen[name]).alias(name) if name in chosen else col(name)
+            for name in rows.columns
+        ]
+    )
+
+
+def _chosen(
+    rows: DataFrame, known: StructType, *, allowed: bool, table: str
+) -> tuple[dict[str, DataType], dict[str, str]]:
+    """The columns that get another type, and what is wrong with those that cannot."""
     there = {field.name.lower(): field.dataType for field in known}
     chosen: dict[str, DataType] = {}
     problems: dict[str, str] = {}
     for field in rows.schema:
-        before = there.get(field.name.lower())
-        if before is None or not _changes(before, field.dataType):
+        before, after = there.get(field.name.lower()), field.dataType
+        if before is None or before.simpleString() == after.simpleString():
             continue
-        common = wider(before, field.dataType)
-        if common is None or not allowed:
-            said = (
-                f"column '{field.name}' is {before.simpleString()} in {table} and now {field.dataType.simpleString()}"
-            )
-            hint = "cast it" if common is None else "cast it, or set type_widening: true on the sink"
-            problems[field.name] = f"{said}; {hint}"
-        else:
+        common = wider(before, after)
+        if common is not None and (allowed or not _changes(before, after)):  # a struct's other fields are no change
             chosen[field.name] = common
-    if problems:
-        raise SinkError("; ".join(problems.values()) + (_rows_named(rows, list(problems), keyed) if keyed else ""))
-    return rows.select(
-        *[col(name).cast(chosen[name]).alias(name) if name in chosen else col(name) for name in rows.columns]
-    )
+            continue
+        hint = "cast it" if common is None else "cast it, or set type_widening: true on the sink"
+        said = f"column '{field.name}' is {before.simpleString()} in {table} and now {after.simpleString()}"
+        problems[field.name] = f"{said}; {hint}"
+    return chosen, problems
+
+
+def _as(value: Column, kind: DataType, wanted: DataType) -> Column:
+    """The value in a type that holds it; a struct's fields by name, those that it has not NULL."""
+    if kind == wanted:
+        return value
+    if isinstance(kind, StructType) and isinstance(wanted, StructType):
+        return F.when(value.isNotNull(), F.struct(*[_field(value, kind, field) for field in wanted]))
+    if isinstance(kind, ArrayType) and isinstance(wanted, ArrayType):
+        return F.transform(value, lambda item: _as(item, kind.elementType, wanted.elementType))
+    if isinstance(kind, MapType) and isinstance(wanted, MapType):
+        values = F.transform_values(value, lambda _, item: _as(item, kind.valueType, wanted.valueType))
+        return values.cast(wanted)
+    return value.cast(wanted)
+
+
+def _field(value: Column, kind: StructType, wanted: StructField) -> Column:
+    found = next((field for field in kind if field.name.lower() == wanted.name.lower()), None)
+    if found is None:
+        return F.lit(None).cast(wanted.dataType).alias(wanted.name)
+    return _as(value.getField(found.name), found.dataType, wanted.dataType).alias(wanted.name)
 
 
 def _rows_named(rows: DataFrame, changed: Sequence[str], keyed: Keyed) -> str:

@@ -146,9 +146,12 @@ def kept_columns(chosen: Selection, names: Sequence[str], keys: Sequence[str]) -
     return tuple(name for name in chosen.of(names, default=True) if name not in keys)
 
 
-def require_no_clash(own: Iterable[str], names: Iterable[str]) -> None:
+def require_no_clash(own: Sequence[str], names: Iterable[str]) -> None:
     """Raises ValueError where a column of the source is named like one that the sink adds."""
-    taken = {name.lower() for name in own}
+    names_of_own = [name.lower() for name in own]
+    taken = set(names_of_own)
+    if len(taken) < len(names_of_own):
+        raise ValueError(f"the sink's own columns need different names; they are {', '.join(own)}")
     clash = [name for name in names if name.lower() in taken]
     if clash:
         raise ValueError(

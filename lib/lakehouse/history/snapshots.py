@@ -115,7 +115,11 @@ def compared(
         joined = joined.join(marked, on=list(shape.keys), how="left").where(~is_missing() | col(_SPARED).isNull())
     opened = joined.withColumn(_OPEN_SINCE, theirs(joined, shape.start).cast(kind))
     found = opened.withColumns({_STATE: _state(joined, rows, shape), _BOUND: _bound(opened, shape, version, kind)})
-    return found.where(col(_STATE).isNotNull())
+    found = found.where(col(_STATE).isNotNull())
+    if shape.since is None or not shape.versioned:
+        return found
+    no_room = (col(_STATE) == UPDATED) & (col(_BOUND) <= col(_OPEN_SINCE))  # twice within one day of a date
+    return found.withColumn(_STATE, F.when(no_room, REVISED).otherwise(col(_STATE)))
 
 
 def _bound(joined: DataFrame, shape: SnapshotShape, version: Column, kind: DataType) -> Column:

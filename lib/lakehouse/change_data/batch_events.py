@@ -1,0 +1,63 @@
+"""The events of one batch, held: how many, of which kinds, and in which ranges their keys lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.errors import DataError
+from lakehouse.frames import FILE, NAMED, col, named
+from lakehouse.history.events import OPERATION, SEQUENCE, TRUNCATE, invalid
+from lakehouse.history.shape import Shape
+from lakehouse.holding import held
+from lakehouse.key_ranges import Ranges, metrics, ranges, within
+from lakehouse.targets import Write
+
+_FEW = 1_000_000  # rows whose keys are sent to every task
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The events of one batch, materialised, and the ranges of their keys."""
+
+    events: DataFrame
+    rows: int
+    truncates: int
+    ranges: Ranges
+
+
+def materialised(given: DataFrame, shape: Shape, write: Write, table: str) -> Batch:
+    """Reads the batch once; raises DataError for events that have no place, naming up to five."""
+    kinds = [given.schema[name].dataType for name in shape.keys]
+    counted = [
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(invalid(shape)).alias("invalid"),
+        F.count_if(col(OPERATION) == TRUNCATE).alias("truncates"),
+    ]
+    rows, found = held(given, *counted, *metrics([col(name) for name in shape.keys], kinds))
+    if found["invalid"]:
+        raise DataError(_said_of_invalid(rows, shape, write, table, int(found["invalid"])))
+    return Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
+
+
+def _said_of_invalid(rows: DataFrame, shape: Shape, write: Write, table: str, count: int) -> str:
+    files = [FILE] if FILE in rows.columns else []
+    names = [*shape.keys, "sequence", *("file" for _ in files)]
+    shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(NAMED).collect()
+    masked = write.masked | ({"sequence"} if write.masked & {*shape.sequence} else set())
+    return (
+        f"{table}: {count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
+        f"{named(names, shown, masked)}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
+    )
+
+
+def of_keys(rows: DataFrame, batch: Batch, shape: Shape, truncating: bool = False) -> DataFrame:
+    """The rows of the batch's keys, and the truncates where there may be some; other files are not read."""
+    condition = within(batch.ranges)
+    ranged = rows.where(condition) if condition else rows
+    keys = batch.events.select(*map(col, shape.keys))
+    few = F.broadcast(keys) if batch.rows <= _FEW else keys
+    found = ranged.join(few, on=list(shape.keys), how="left_semi")
+    return found.unionByName(rows.where(col(OPERATION) == TRUNCATE)) if truncating else found
