@@ -60,18 +60,23 @@ def read_table(name: str, version: int | None = None, timestamp: str | None = No
     from lakehouse.session import get_spark
 
     spark = spark or get_spark()
-    layout = Layout(lake_root(conf_or_cwd() / "job.yml", lake))
-    path = layout.table(name)
+    where = layout(lake)
+    path = where.table(name)
     if tables.snapshot(spark, path) is None:
         raise DataError(f"there is no table {name} at {path}")
     rows = tables.read(spark, path, version, timestamp)
-    return rows if as_of is None else rows_at(rows, as_of, name, meaning_of(layout, name) or {})
+    return rows if as_of is None else rows_at(rows, as_of, name, meaning_of(where, name) or {})
 
 
 def lake_root(file: Path, lake: str | None = None) -> str:
     """The lake's root: as given, else `$LAKE`, else `lake/` in the project of a YAML file."""
     root = project_root(file)
     return resolved(str(lake or os.environ.get("LAKE") or "lake"), Path.cwd() if lake else root)
+
+
+def layout(lake: str | None = None) -> Layout:
+    """The lake that is meant here, or the one given."""
+    return Layout(lake_root(conf_or_cwd() / "job.yml", lake))
 
 
 def conf_or_cwd() -> Path:

@@ -130,12 +130,12 @@ def show_list(options: argparse.Namespace) -> int:
 
 def show_runs(options: argparse.Namespace) -> int:
     """Shows the last runs, newest first; needs no Spark."""
-    records = runs.read(_layout(), options.job, options.limit)
+    records = runs.read(api.layout(), options.job, options.limit)
     if options.json:
         for record in records:
             print(json.dumps(asdict(record), default=str))
         return 0
-    print(reports.records_table(records) if records else f"no runs in {_layout().runs} yet")
+    print(reports.records_table(records) if records else f"no runs in {api.layout().runs} yet")
     return 0
 
 
@@ -143,7 +143,7 @@ def show_quarantine(options: argparse.Namespace) -> int:
     """Lists broken rows or shows one; needs no Spark."""
     from lakehouse import quarantine
 
-    layout = _layout()
+    layout = api.layout()
     if options.action == "show":
         print(reports.quarantined_row(_quarantined_row(layout, options.name)))
         return 0
@@ -185,7 +185,7 @@ def doctor(options: argparse.Namespace) -> int:
     """Checks what a run needs; 0 where all is well."""
     from lakehouse.diagnosis import diagnose
 
-    findings = diagnose(_layout().root)
+    findings = diagnose(api.layout().root)
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}" + ("" if finding.ok else f"\n     {finding.remedy}"))
     return 0 if all(finding.ok for finding in findings) else 1
@@ -193,7 +193,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def sample_data(options: argparse.Namespace) -> int:
     """Writes the shop's landing data."""
-    place = options.to or f"{_layout().root}/landing"
+    place = options.to or f"{api.layout().root}/landing"
     written = write_days(place, first_day=1, days=options.days, scale=options.scale, seed=options.seed)
     print(f"{written} files in {place}")
     return 0
@@ -237,7 +237,3 @@ def demo(options: argparse.Namespace) -> int:
         write_text(layout.join("_demo", "day"), f"{done + 1}\n")
         print(reports.demo_places(layout, done + 1, time.monotonic() - started))
     return code
-
-
-def _layout() -> Layout:
-    return Layout(api.lake_root(api.conf_or_cwd() / "job.yml"))

@@ -103,10 +103,15 @@ NAMED = 5
 def named(names: Sequence[str], rows: Iterable[Sequence[Any]], masked: Collection[str] = ()) -> str:
     """Rows as an error shows them: `id=1, at=5; id=2, at=7`; `masked` columns without their values, but NULL."""
 
-    def shown(name: str, value: Any) -> str:
-        return f"{name}={'***' if name in masked and value is not None else value}"
+    return "; ".join(
+        ", ".join(f"{name}={as_shown(name, value, masked)}" for name, value in zip(names, row, strict=True))
+        for row in rows
+    )
 
-    return "; ".join(", ".join(map(shown, names, row)) for row in rows)
+
+def as_shown(name: str, value: Any, masked: Collection[str]) -> Any:
+    """The value as it may be shown: of a `masked` column only whether it is NULL."""
+    return "***" if name in masked and value is not None else value
 
 
 def attempt(condition: Column) -> Column:

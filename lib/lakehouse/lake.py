@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -241,20 +241,11 @@ def find_commit(path: str, latest: int, commit: Commit, depth: int = 200) -> Com
     return None
 
 
-def latest_note(path: str, latest: int, key: str) -> CommitInfo | None:
-    """The newest commit whose note has this key."""
+def latest_note(path: str, latest: int, fits: Callable[[Mapping[str, Any]], bool]) -> CommitInfo | None:
+    """The newest commit whose note fits."""
     for version in range(latest, -1, -1):
         found = _commit_info(version, _actions(path, version))
-        if key in found.note:
-            return found
-    return None
-
-
-def noted(path: str, latest: int, values: Mapping[str, Any]) -> CommitInfo | None:
-    """The newest commit whose note has these values."""
-    for version in range(latest, -1, -1):
-        found = _commit_info(version, _actions(path, version))
-        if all(found.note.get(key) == value for key, value in values.items()):
+        if fits(found.note):
             return found
     return None
 

@@ -15,7 +15,7 @@ from lakehouse.lease import held
 from lakehouse.planning.plan import Plan
 from lakehouse.session import get_spark
 from lakehouse.storage import require_reachable
-from lakehouse.tables import Layout, is_table_name
+from lakehouse.tables import is_table_name
 
 
 def history(options: argparse.Namespace) -> int:
@@ -23,7 +23,7 @@ def history(options: argparse.Namespace) -> int:
     from lakehouse.change_data.key_history import key_history
     from lakehouse.table_reports import history_text
 
-    found = key_history(_layout(), _table(options), options.key)
+    found = key_history(api.layout(), _table(options), options.key)
     print(json.dumps(asdict(found), default=str) if options.json else history_text(found))
     return 0
 
@@ -77,7 +77,3 @@ def _table(options: argparse.Namespace) -> str:
     if not is_table_name(options.table):
         raise ConfigError(f"'{options.table}' is no table's name; it is layer.table, such as silver.customers")
     return str(options.table)
-
-
-def _layout() -> Layout:
-    return Layout(api.lake_root(api.conf_or_cwd() / "job.yml"))

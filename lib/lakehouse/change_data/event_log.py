@@ -26,7 +26,7 @@ from lakehouse.targets import Settings, Write, table_properties
 RUN = f"{HIDDEN_PREFIX}run"
 """The run that brought the event."""
 
-_CHANGES, _MEANING = "changes", "meaning"
+_APP, _BATCH, _CHANGES, _MEANING = "app", "batch", "changes", "meaning"
 # how many events there are, and how many were left when needless ones were last taken out
 _EVENTS, _NEEDED = "events", "needed"
 _MANY = 10_000  # events that it does not pay to look through
@@ -71,16 +71,26 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
         )
     if write.adopts:
         raise SinkError(f"{table} has its events already; there is nothing to adopt")
-    last = lake.latest_note(path, found.version, _CHANGES)
+    last = _latest(path, found.version)
     if last is not None and last.note[_MEANING] != meaning:
         before = last.note[_MEANING]
         changed = [key for key in {**before, **meaning} if meaning.get(key) != before.get(key)]
         was = ", ".join(f"{key}: {before[key]}" if key in before else f"no {key}" for key in changed)
         raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
-    if last is not None and last.note[_CHANGES] and target.batches.get(last.note["app"], -1) < last.note["batch"]:
+    if last is not None and last.note[_CHANGES] and target.batches.get(last.note[_APP], -1) < last.note[_BATCH]:
         found = _without_dead_write(write, found, last.version)
-        last = lake.latest_note(path, found.version, _CHANGES)
+        last = _latest(path, found.version)
     return EventLog(path, found, last.note if last is not None else {})
+
+
+def _latest(path: str, version: int) -> lake.CommitInfo | None:
+    """The last commit that says something of the events; putting files together says nothing."""
+    return lake.latest_note(path, version, lambda note: _CHANGES in note)
+
+
+def _note(commit: lake.Commit, changes: int, meaning: Mapping[str, Any]) -> dict[str, Any]:
+    """What is noted beside events: the commit to the target that is to follow, and what they mean to it."""
+    return {_APP: commit.app_id, _BATCH: commit.batch, _CHANGES: changes, _MEANING: meaning}
 
 
 def _without_dead_write(write: Write, log: lake.Snapshot, version: int) -> lake.Snapshot:
@@ -95,7 +105,7 @@ def meaning_of(layout: Layout, table: str) -> dict[str, Any] | None:
     """What the events of the table mean to it, by the names of its sink's options; None where it has none. Without Spark."""
     path = layout.state(table)
     found = open_table(path, layout.root)
-    last = lake.latest_note(path, found.version(), _MEANING) if found is not None else None
+    last = _latest(path, found.version()) if found is not None else None
     return None if last is None else dict(last.note[_MEANING])
 
 
@@ -114,10 +124,7 @@ def append(
         lake.allow_widening(write.spark, log.table)
     note = {
         **write.commit.note,
-        "app": write.commit.app_id,
-        "batch": write.commit.batch,
-        _CHANGES: changes,
-        _MEANING: meaning,
+        **_note(write.commit, changes, meaning),
         _EVENTS: log.note.get(_EVENTS, 0) + number,
         _NEEDED: log.note.get(_NEEDED, 0),
     }
@@ -146,13 +153,8 @@ def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, 
     found = lake.snapshot(spark, source)
     if found is None:
         return
-    last = lake.latest_note(source, found.version, _MEANING)
-    note = {
-        "app": commit.app_id,
-        "batch": commit.batch,
-        _CHANGES: changes,
-        _MEANING: last.note[_MEANING] if last else {},
-    }
+    last = _latest(source, found.version)
+    note = _note(commit, changes, last.note[_MEANING] if last else {})
     rows = lake.read(spark, source, version=found.version)
     lake.save(rows, path, replace(commit, app_id="", note=note), mode="overwrite", options={"overwriteSchema": "true"})
 
@@ -163,8 +165,9 @@ def before(spark: SparkSession, layout: Layout, table: str, commit: lake.Commit)
     found = lake.snapshot(spark, path)
     if found is None:
         return None
-    own = lake.noted(path, found.version, {"app": commit.app_id, "batch": commit.batch})
-    version = found.version if own is None else own.version - 1
+    last = lake.latest_note(path, found.version, lambda note: note.get(_APP) == commit.app_id)
+    own = last is not None and last.note[_BATCH] == commit.batch
+    version = last.version - 1 if own and last is not None else found.version
     return lake.read(spark, path, version=version) if version >= 0 else None
 
 
@@ -176,7 +179,7 @@ def is_due(note: Mapping[str, Any]) -> bool:
 def tidied(events: DataFrame, write: Write, path: str, note: Mapping[str, Any]) -> None:
     """Leaves these events alone in the log."""
     kept, counts = held(events, F.count(F.lit(1)).alias("rows"))
-    said = {key: value for key, value in note.items() if key not in ("app", "batch")}  # it brings nothing new
+    said = {key: value for key, value in note.items() if key not in (_APP, _BATCH)}  # it brings nothing new
     note = {**said, _CHANGES: 0, _EVENTS: counts["rows"], _NEEDED: counts["rows"]}
     options = {"mergeSchema": "true"}
     lake.save(kept, path, replace(write.commit, app_id="", note=note), mode="overwrite", options=options)

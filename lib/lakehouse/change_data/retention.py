@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window, WindowSpec
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.change_data.unfit import time_of
@@ -24,8 +24,9 @@ from lakehouse.history.events import (
     UPSERT,
     after_truncate,
     by_key,
+    per_key,
     winners,
-)  # fmt: skip
+)
 from lakehouse.history.shape import CHANGED_AT, Shape
 
 _NEWEST, _FLOOR = f"{HIDDEN_PREFIX}newest", f"{HIDDEN_PREFIX}floor"
@@ -48,7 +49,7 @@ def needed(known: DataFrame, shape: Shape, length: timedelta | None) -> DataFram
     truncates = alive.where(col(OPERATION) == TRUNCATE).orderBy(col(SEQUENCE).desc()).limit(1)
     keyed = alive.where(col(OPERATION) != TRUNCATE)
     if not shape.remembers_all:
-        newest = keyed.withColumn(_NEWEST, F.max(SEQUENCE).over(_key(shape))).where(col(SEQUENCE) == col(_NEWEST))
+        newest = keyed.withColumn(_NEWEST, F.max(SEQUENCE).over(per_key(shape))).where(col(SEQUENCE) == col(_NEWEST))
         return newest.unionByName(truncates, allowMissingColumns=True).select(*map(col, columns))
     if length is not None:
         keyed = _recent(made.with_versions(keyed, shape), shape, length)
@@ -56,7 +57,7 @@ def needed(known: DataFrame, shape: Shape, length: timedelta | None) -> DataFram
 
 
 def _recent(rows: DataFrame, shape: Shape, length: timedelta) -> DataFrame:
-    key = _key(shape)
+    key = per_key(shape)
     horizon = F.max(time_of(rows, SEQUENCE)).over(key) - F.lit(length)
     before = rows.withColumn(_LAST, F.max(F.when(time_of(rows, SEQUENCE) < horizon, col(SEQUENCE))).over(key))
     is_last = col(SEQUENCE) == col(_LAST)
@@ -82,12 +83,8 @@ def _recent(rows: DataFrame, shape: Shape, length: timedelta) -> DataFrame:
     return found.where(is_kept).withColumns({SETTLED: settled, **given})
 
 
-def unsettled(rows: DataFrame, history: DataFrame, shape: Shape) -> DataFrame:
-    """The rows of a target, ours or theirs, that the known events of their keys still decide."""
-    bounds = history.where(col(SETTLED).isNotNull()).groupBy(*map(col, shape.keys)).agg(F.max(SETTLED).alias(_FLOOR))
+def unsettled(rows: DataFrame, known: DataFrame, shape: Shape) -> DataFrame:
+    """The rows of a target that the known events of their keys still decide."""
+    bounds = known.where(col(SETTLED).isNotNull()).groupBy(*map(col, shape.keys)).agg(F.max(SETTLED).alias(_FLOOR))
     joined = rows.join(F.broadcast(bounds), on=list(shape.keys), how="left")
     return joined.where(col(_FLOOR).isNull() | (col(shape.start) >= col(_FLOOR))).drop(_FLOOR)
-
-
-def _key(shape: Shape) -> WindowSpec:
-    return Window.partitionBy(*map(col, shape.keys))

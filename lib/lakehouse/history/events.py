@@ -60,16 +60,21 @@ def after_truncate(rows: DataFrame) -> DataFrame:
     return joined.where((col(OPERATION) == TRUNCATE) | newer).drop(_FLOOR)
 
 
+def per_key(shape: Shape) -> WindowSpec:
+    """The events of a key."""
+    return Window.partitionBy(*map(col, shape.keys))
+
+
 def by_key(shape: Shape) -> WindowSpec:
     """The events of a key in their order."""
-    return Window.partitionBy(*map(col, shape.keys)).orderBy(col(SEQUENCE))
+    return per_key(shape).orderBy(col(SEQUENCE))
 
 
 def winners(rows: DataFrame, shape: Shape) -> DataFrame:
     """One event per key and sequence: a delete before an upsert, the greater payload of two; of equal ones the known one."""
     is_delete = (col(OPERATION) == DELETE).cast("tinyint")
     order = [is_delete, *_payload_order(rows, shape.kept), (~col(NEW)).cast("tinyint")]
-    ordered = Window.partitionBy(*map(col, shape.keys)).orderBy(col(SEQUENCE), *order)
+    ordered = per_key(shape).orderBy(col(SEQUENCE), *order)
     following = f"{HIDDEN_PREFIX}following"
     seen = rows.withColumn(following, F.lead(SEQUENCE).over(ordered))
     return seen.where(~col(following).eqNullSafe(col(SEQUENCE))).drop(following)

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
 from lakehouse.frames import HIDDEN_PREFIX, col, orderable
-from lakehouse.history.events import DELETE, NEW, OPERATION, SEQUENCE, SETTLED, UPSERT, by_key
+from lakehouse.history.events import DELETE, NEW, OPERATION, SEQUENCE, SETTLED, UPSERT, by_key, per_key
 from lakehouse.history.shape import CHANGED_AT, PREVIOUS, Shape
 
 IS_ROW = f"{HIDDEN_PREFIX}is_row"  # the event is the last of its run: its values are a row of the target
@@ -82,8 +82,7 @@ def _is_settled(rows: DataFrame, shape: Shape) -> Column:
     """True for an event before the first that is known of all that its key still has: its row is not made from it alone."""
     if SETTLED not in rows.columns or not shape.versioned:
         return F.lit(False)
-    keyed = Window.partitionBy(*map(col, shape.keys))
-    return F.coalesce(col(SEQUENCE) < F.max(SETTLED).over(keyed), F.lit(False))
+    return F.coalesce(col(SEQUENCE) < F.max(SETTLED).over(per_key(shape)), F.lit(False))
 
 
 def _previous(rows: DataFrame, shape: Shape, so_far: WindowSpec) -> dict[str, Column]:

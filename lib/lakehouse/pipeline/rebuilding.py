@@ -18,7 +18,7 @@ from lakehouse import lake
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.change_data import event_log
 from lakehouse.errors import DataError
-from lakehouse.frames import col
+from lakehouse.frames import as_shown, col
 from lakehouse.history import difference as diff
 from lakehouse.holding import held
 from lakehouse.pipeline.adopting import sink_of
@@ -138,12 +138,11 @@ def _change(row: Row, identity: Sequence[str]) -> Change:
 def _masked(change: Change, names: frozenset[str]) -> Change:
     """The change as it may be shown: personal values only tell that there is one."""
 
-    def shown(values: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        if values is None:
-            return None
-        return {name: "***" if name in names and value is not None else value for name, value in values.items()}
+    def shown(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: as_shown(name, value, names) for name, value in values.items()}
 
-    return Change(shown(change.identity) or {}, shown(change.before), shown(change.after))
+    before, after = (None if side is None else shown(side) for side in (change.before, change.after))
+    return Change(shown(change.identity), before, after)
 
 
 def _taken_over(spark: SparkSession, found: Rebuilt, old: Layout, new: Layout) -> Rebuilt:
