@@ -127,6 +127,16 @@ def attempt(condition: Column) -> Column:
     return type(wrapped)(tools.column(jvm.org.apache.spark.sql.catalyst.expressions.TryEval(expression)))
 
 
+def parsed_json(text: Column) -> Column:
+    """The text as a variant; NULL where it is not one JSON value and nothing else.
+
+    Spark reads a value and leaves what follows it: only what closes both an array and an object is the whole text.
+    """
+    listed = F.try_parse_json(F.concat(F.lit("["), text, F.lit("]")))
+    held = F.try_parse_json(F.concat(F.lit('{"value":'), text, F.lit("}")))
+    return F.when(listed.isNotNull(), F.try_variant_get(held, "$.value", "variant"))
+
+
 def constant(df: DataFrame, value: Any, kind: DataType) -> Column:
     """The value as a literal of a type; raises ValueError where it is none, before any row is read."""
     try:

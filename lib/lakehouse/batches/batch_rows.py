@@ -28,6 +28,7 @@ from lakehouse.registry import call_options
 from lakehouse.targets import Written
 
 _DELETES, _TRUNCATES = f"{HIDDEN_PREFIX}deletes_or_truncates", f"{HIDDEN_PREFIX}truncates"
+_SPOKEN_OF = ("column", "columns")  # options that a reason tells beside its message
 
 
 @dataclass(frozen=True)
@@ -183,21 +184,21 @@ def _is_any(conditions: Sequence[str], frame: DataFrame) -> Column:
     return found
 
 
-def _decides(plan: Plan, column: str | None, *options: str) -> bool:
-    """True for a column that one of the sinks' options names, under the name that it has before the transforms."""
+def _decides(plan: Plan, columns: Sequence[str], *options: str) -> bool:
+    """True for columns that the sinks' options name, under the names that they have before the transforms."""
     names = {name for sink in plan.sinks for option in options for name in sink.step.option(option) or []}
     for step in reversed(plan.transforms):
         if step.name == "rename":
             before = {new: old for old, new in (step.option("columns") or {}).items()}
             names = {before.get(name, name) for name in names}
-    return column in names
+    return bool(columns) and names.issuperset(columns)
 
 
-def _exempt(plan: Plan, column: str | None) -> str | None:
-    """The flag of the rows that a rule on the column does not ask: a key says what to delete, not what to truncate."""
-    if deleting(plan) and not _decides(plan, column, "keys", "sequence_by"):
+def _exempt(plan: Plan, columns: Sequence[str]) -> str | None:
+    """The flag of the rows that a rule on the columns does not ask: a key says what to delete, not what to truncate."""
+    if deleting(plan) and not _decides(plan, columns, "keys", "sequence_by"):
         return _DELETES
-    return _TRUNCATES if truncating(plan) and not _decides(plan, column, "sequence_by") else None
+    return _TRUNCATES if truncating(plan) and not _decides(plan, columns, "sequence_by") else None
 
 
 def quarantines_extras(step: Step) -> bool:
@@ -208,16 +209,16 @@ def quarantines_extras(step: Step) -> bool:
 def _check(batch: Batch, rule: RuleStep) -> Check:
     with explained(batch.plan, rule.step):
         holds = rule.step.call(now=batch.now)
-    options = ", ".join(f"{name}: {value}" for name, value in rule.step.given.items() if name != "column")
+    options = ", ".join(f"{name}: {value}" for name, value in rule.step.given.items() if name not in _SPOKEN_OF)
     said = f"{rule.step.name} does not hold" + (f" ({options})" if options else "")
     settings = type(rule.settings).model_validate(
         rule.settings.model_dump(exclude_unset=True), context={"now": batch.now}
     )
-    total, column = bool(rule.step.entry.traits.get("total")), rule.step.option("column")
-    where = settings.where
-    exempt = _exempt(batch.plan, column)
+    total, where = bool(rule.step.entry.traits.get("total")), settings.where
+    exempt = _exempt(batch.plan, rule.columns)
     if exempt is not None:
         where = f"NOT {exempt}" if where is None else f"NOT {exempt} AND ({where})"
+    column = ", ".join(rule.columns) or None
     return Check(rule.name, column, said, settings.on_fail, holds, where, total=total)
 
 

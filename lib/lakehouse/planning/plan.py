@@ -84,10 +84,21 @@ class RuleStep:
     settings: RuleSettings
 
     @property
+    def columns(self) -> list[str]:
+        """The columns that it speaks of: those of its `column` or `columns`; none of a rule in SQL."""
+        named = self.step.option("column") or self.step.option("columns") or []
+        return [named] if isinstance(named, str) else list(named)
+
+    @property
     def name(self) -> str:
-        """Its name in reasons: as given, else the rule and its column."""
-        column = self.step.option("column")
-        return self.settings.name or (f"{self.step.name}({column})" if column else self.step.name)
+        """Its name in reasons: as given, else the rule and its columns."""
+        columns = ", ".join(self.columns)
+        return self.settings.name or (f"{self.step.name}({columns})" if columns else self.step.name)
+
+    @property
+    def dimension(self) -> str:
+        """What kind of quality it is about: as given, else the rule's own, else validity."""
+        return str(self.settings.dimension or self.step.entry.traits.get("dimension", "validity"))
 
 
 @dataclass(frozen=True)
