@@ -21,9 +21,9 @@ LIB = ROOT / "lib" / "lakehouse"
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
     0: "errors holding log sample_data sql_text tables",
-    1: "column_types frames interrupts refusals registry spark_errors storage",
+    1: "column_types frames interrupts measures refusals registry spark_errors storage",
     2: "cdc_formats config conform csv_files history intervals key_ranges lake lease quality rules runs session text_files",
-    3: "diagnosis planning sources targets transforms upserts",
+    3: "diagnosis planning rule_results sources targets transforms upserts",
     4: "change_data quarantine reports",
     5: "batches sinks",
     6: "pipeline",
@@ -203,6 +203,14 @@ def test_the_words_of_the_spec_are_there():
         "surrogate_key",
         "sql",
     }
+    assert found["rule"] >= {
+        "email", "uuid", "iso_date", "url", "phone", "one_of_columns_set", "columns_equal", "columns_ordered", "digits",
+        "starts_with", "not_blank", "no_outer_blanks", "valid_json", "json_has", "sum_of_columns",
+    }  # fmt: skip
+    assert found["set_rule"] >= {
+        "unique", "foreign_key", "outliers", "reconcile", "row_count", "aggregate", "freshness", "completeness",
+        "distinct_count", "drift",
+    }  # fmt: skip
     assert found["sink"] >= {"append", "overwrite", "merge", "files"}
 
 

@@ -18,8 +18,8 @@ from pyspark.sql import functions as F
 
 from lakehouse import ConfigError, registry
 from lakehouse.frames import FATE, REASON_TYPE, REASONS
-from lakehouse.planning.plan import Dimension
 from lakehouse.quality import FATES, VALID, Check, with_fate, with_reasons
+from lakehouse.registry import Dimension
 from lakehouse.session import job_session
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
