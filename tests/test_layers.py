@@ -24,11 +24,11 @@ LAYERS = {
     1: "column_types frames interrupts measures refusals registry spark_errors storage",
     2: "cdc_formats config conform csv_files history intervals key_ranges lake lease quality rules runs session text_files",
     3: "diagnosis planning rule_results sources targets transforms upserts",
-    4: "change_data quarantine reports",
+    4: "change_data expectations quarantine reports",
     5: "batches sinks",
-    6: "pipeline",
+    6: "pipeline suites",
     7: "api table_reports",
-    8: "commands table_commands",
+    8: "commands expectation_commands table_commands",
     9: "cli",
     10: "__init__",
 }
@@ -37,7 +37,12 @@ SPARK_FREE = (
     "api cli commands config.jobs planning.graph planning.job_schema planning.planner registry reports runs session "
     "sql_text storage tables"
 )
-ONLY_IMPORTERS = {"delta": {"lake"}, "boto3": {"storage"}, "botocore": {"storage"}}
+ONLY_IMPORTERS = {
+    "delta": {"lake"},
+    "boto3": {"storage"},
+    "botocore": {"storage"},
+    "great_expectations": {"expectations"},
+}
 
 
 def modules() -> Iterator[tuple[str, Path, ast.Module]]:

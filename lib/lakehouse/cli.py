@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | expectations | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
     what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
     _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
+    what = "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said"
+    _expectations_options(add("expectations", "expectations", what, "lakehouse expectations export silver_orders"))
     add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
     add("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "lakehouse doctor")
     what = "write the example shop's landing data"
@@ -154,6 +156,14 @@ def _rebuild_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 
+def _expectations_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["export", "import", "docs"])
+    parser.add_argument("name", nargs="?", metavar="JOB|SUITE", help="export: a job; import: a suite's JSON file")
+    parser.add_argument("--to", help="export: the suite's file (standard output); docs: the site's folder (data_docs)")
+    parser.add_argument("--job", help="import: the job whose file gets the rules; without it they are printed")
+    parser.add_argument("--env", help="export: overlay conf/env/ENV.yml")
+
+
 def _limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -168,7 +178,8 @@ def _sample_data_options(parser: argparse.ArgumentParser) -> None:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, table_commands
+    from lakehouse import commands, expectation_commands, table_commands
 
-    found: Callable[[argparse.Namespace], int] = getattr(commands, name, None) or getattr(table_commands, name)
+    owner = next(module for module in (commands, table_commands, expectation_commands) if hasattr(module, name))
+    found: Callable[[argparse.Namespace], int] = getattr(owner, name)
     return found
