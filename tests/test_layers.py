@@ -27,8 +27,8 @@ LAYERS = {
     4: "change_data quarantine reports",
     5: "batches sinks",
     6: "pipeline",
-    7: "api table_reports",
-    8: "commands table_commands",
+    7: "api quality_reports table_reports",
+    8: "commands quality_commands table_commands",
     9: "cli",
     10: "__init__",
 }
