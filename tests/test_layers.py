@@ -27,8 +27,8 @@ LAYERS = {
     4: "change_data expectations quarantine reports",
     5: "batches sinks",
     6: "pipeline suites",
-    7: "api table_reports",
-    8: "commands expectation_commands table_commands",
+    7: "api quality_reports table_reports",
+    8: "commands expectation_commands quality_commands table_commands",
     9: "cli",
     10: "__init__",
 }

@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | expectations | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | quarantine | quality | history | adopt | rebuild | expectations | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     _runs_options(add("runs", "show_runs", "show the last runs", "lakehouse runs silver_orders"))
     what = "list broken rows, or show one"
     _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
+    what = "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers"
+    _quality_options(add("quality", "quality", what, "lakehouse quality silver.orders"))
     what = "print the versions of one key, with the events that they came from"
     _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
     what = "take over a table that others made: its rows become what its job remembers of it"
@@ -137,6 +139,15 @@ def _quarantine_options(parser: argparse.ArgumentParser) -> None:
     _limit_options(parser)
 
 
+def _quality_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", nargs="?", metavar="TABLE", help="layer.table, or a job's name; all with --anomalies")
+    parser.add_argument(
+        "--anomalies", action="store_true", help="only the rules whose failures left their usual range in the last run"
+    )
+    parser.add_argument("--limit", type=int, default=5, metavar="N", help="runs of the trend (5)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _history_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", metavar="TABLE", help="layer.table, written by scd1, scd2, scd3 or snapshot")
     parser.add_argument(
@@ -178,8 +189,8 @@ def _sample_data_options(parser: argparse.ArgumentParser) -> None:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, expectation_commands, table_commands
+    from lakehouse import commands, expectation_commands, quality_commands, table_commands
 
-    owner = next(module for module in (commands, table_commands, expectation_commands) if hasattr(module, name))
-    found: Callable[[argparse.Namespace], int] = getattr(owner, name)
+    modules = (commands, table_commands, quality_commands, expectation_commands)
+    found: Callable[[argparse.Namespace], int] = next(getattr(item, name) for item in modules if hasattr(item, name))
     return found
