@@ -75,12 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
     what = "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers"
     _quality_options(add("quality", "quality", what, "lakehouse quality silver.orders"))
-    what = "print the versions of one key, with the events that they came from"
-    _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
-    what = "take over a table that others made: its rows become what its job remembers of it"
-    _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
-    what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
-    _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
+    _add_table_commands(add)
     what = "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said"
     _expectations_options(add("expectations", "expectations", what, "lakehouse expectations export silver_orders"))
     add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
@@ -89,6 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     _sample_data_options(add("sample-data", "sample_data", what, "lakehouse sample-data --days 3"))
     add("demo", "demo", "the next day of the example shop, from landing files to gold", "lakehouse demo")
     return parser
+
+
+def _add_table_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands on one table of change data."""
+    what = "print the versions of one key, with the events that they came from"
+    _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
+    what = "take over a table that others made: its rows become what its job remembers of it"
+    _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
+    what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
+    _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
 
 
 def _add(
