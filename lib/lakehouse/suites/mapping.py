@@ -69,7 +69,8 @@ class Asked:
     def kind(self) -> str | None:
         """The type of the rule's only column, without its parameters; None where nobody says it."""
         said = self.types.get(self.column.lower())
-        return re.split(r"[\s(<]", said.strip().lower(), maxsplit=1)[0] if said else None
+        kind = re.split(r"[\s(<]", said.strip().lower(), maxsplit=1)[0] if said else None
+        return "string" if kind in ("char", "varchar") else kind
 
 
 def mapped(rule: str, asked: Asked) -> Mapped:
