@@ -1,4 +1,7 @@
-"""Good and bad rows written apart: by a job with ten rules, and by Great Expectations with the ten expectations they are."""
+"""Good and bad rows written apart: by a job with ten rules, and by Great Expectations with the ten expectations they are.
+
+databricks-labs-dqx is not here: its licence allows its use with the services of Databricks only.
+"""
 
 from __future__ import annotations
 
@@ -71,18 +74,18 @@ def by_expectations(spark: SparkSession, data: Path, folder: Path, suite: gx.Exp
 def routed(
     spark: SparkSession, data: Path, to: Path, suite: gx.ExpectationSuite, *, count: bool = True
 ) -> tuple[int, int]:
-    """Writes good and bad rows apart by the keys that a validation names; how many there are of each.
+    """Writes good rows, and bad ones with all reasons, by the keys that a validation names; how many there are of each.
 
     As its docs have it: `COMPLETE` results with `unexpected_index_column_names`, and a join by what they list.
     """
     rows = spark.read.parquet(str(data)).persist()
     found = validated(rows, suite)
-    keys = {item[KEY] for result in found for item in result.get("unexpected_index_list") or []}
-    bad = spark.createDataFrame([(key,) for key in sorted(keys)], f"{KEY} bigint")
-    parts = {
-        "good": rows.join(F.broadcast(bad), KEY, "left_anti"),
-        "bad": rows.join(F.broadcast(bad), KEY, "left_semi"),
-    }
+    reasons: dict[int, list[str]] = {}
+    for name, result in found:
+        for item in result.get("unexpected_index_list") or []:
+            reasons.setdefault(item[KEY], []).append(name)
+    bad = F.broadcast(spark.createDataFrame(list(reasons.items()), f"{KEY} bigint, reasons array<string>"))
+    parts = {"good": rows.join(bad, KEY, "left_anti"), "bad": rows.join(bad, KEY, "inner")}
     for name, part in parts.items():
         part.write.format("delta").save(str(to / name))
     rows.unpersist()
@@ -92,8 +95,8 @@ def routed(
     return written[0], written[1]
 
 
-def validated(rows: DataFrame, suite: gx.ExpectationSuite) -> list[dict[str, Any]]:
-    """What the suite says of the rows, an expectation each, with the keys of the rows that it does not hold for."""
+def validated(rows: DataFrame, suite: gx.ExpectationSuite) -> list[tuple[str, dict[str, Any]]]:
+    """What each expectation of the suite says of the rows, with the keys of those that it does not hold for."""
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         analytics_enabled=False, progress_bars=ProgressBarsConfig(globally=False),
@@ -106,7 +109,7 @@ def validated(rows: DataFrame, suite: gx.ExpectationSuite) -> list[dict[str, Any
     raised = [result for result in found.results if not result.result]
     if raised:
         raise RuntimeError(str(raised[0].exception_info))
-    return [result.result for result in found.results]
+    return [(result.expectation_config.type, result.result) for result in found.results]
 
 
 if __name__ == "__main__":

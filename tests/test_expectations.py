@@ -275,7 +275,7 @@ def copies_and_extras(rows: list[dict], columns: list[str] | str) -> tuple[int, 
 
 def job_of(rules: str, schema: str = "id bigint, amount double, at timestamp, name string") -> str:
     return (
-        f"layer: silver\nsource:\n  rows: {{schema: '{schema}', rows: [[1, 2.0, null, a]]}}\nschema: {schema}\n"
+        f"layer: silver\nsource:\n  rows: {{schema: '{schema}', rows: []}}\nschema: {schema}\n"
         f"rules:\n{textwrap.indent(textwrap.dedent(rules).strip(), '  ')}\nsink:\n  append: {{table: silver.t}}\n"
     )
 
@@ -338,6 +338,8 @@ def test_a_number_among_values_needs_a_type_that_is_said(tmp_path):
     project = Project(tmp_path)
     file = project.job("t", job_of("- accepted_values: {column: id, values: [1]}").replace("\nschema: ", "\n# "))
     assert "depends on the column's type" in str(exported(plan_job(file, lake="/nowhere")).left_out[0])
+    suite = exported(planned(project, "- accepted_values: {column: name, values: [1]}", schema="name varchar(9)")).suite
+    assert suite.expectations[0].kwargs["value_set"] == ["1"]  # in a text column texts are compared
 
 
 def test_expectations_that_no_rule_can_say_are_named_with_their_lines(tmp_path):
