@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | contract | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
     what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
     _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
+    what = "hold contracts against earlier versions of them"
+    _contract_options(add("contract", "contract_check", what, "lakehouse contract check orders --against main"))
     add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
     add("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "lakehouse doctor")
     what = "write the example shop's landing data"
@@ -154,6 +156,17 @@ def _rebuild_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 
+def _contract_options(parser: argparse.ArgumentParser) -> None:
+    add = partial(_add, parser.add_subparsers(dest="action", required=True, metavar="ACTION"))
+    what = "list how contracts differ from an earlier version; 2 where one breaks what it promises"
+    check = add("check", "contract_check", what, "lakehouse contract check orders --against main")
+    check.add_argument("names", nargs="*", metavar="NAME", help="a contract in conf/contracts; all without one")
+    check.add_argument(
+        "--against", default="HEAD", metavar="X", help="a file, a folder of contracts, or a commit of git (HEAD)"
+    )
+    check.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -168,7 +181,8 @@ def _sample_data_options(parser: argparse.ArgumentParser) -> None:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, table_commands
+    from lakehouse import commands, contract_commands, table_commands
 
-    found: Callable[[argparse.Namespace], int] = getattr(commands, name, None) or getattr(table_commands, name)
+    modules = (commands, table_commands, contract_commands)
+    found: Callable[[argparse.Namespace], int] = next(getattr(item, name) for item in modules if hasattr(item, name))
     return found

@@ -1,0 +1,84 @@
+"""What `lakehouse contract` does: check against earlier versions, export and import, freshness."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from lakehouse import api
+from lakehouse.config.project_files import conf_folder, job_files
+from lakehouse.contract_reports import verdict_text
+from lakehouse.contracts.compatibility import Checked, check
+from lakehouse.errors import ConfigError, did_you_mean
+from lakehouse.planning.plan import Plan
+from lakehouse.planning.planner import plan_job
+
+
+def contract_check(options: argparse.Namespace) -> int:
+    """Lists how contracts differ from earlier versions of them; 2 where one breaks what it promises."""
+    conf = _conf()
+    files = _files(conf, options.names)
+    if Path(options.against).is_file() and len(files) > 1:
+        raise ConfigError(
+            f"--against {options.against} is one file; name the contract that it is an earlier version of"
+        )
+    plans, notes = _plans(conf)
+    checked = [check(file, options.against, plans) for file in files]
+    _say_notes([*notes, *(note for item in checked for note in item.notes)])
+    print(json.dumps(_as_json(checked), indent=2) if options.json else _as_text(checked))
+    refusals = [verdict.refusal for item in checked for verdict in item.verdicts if verdict.refusal]
+    if not options.json:
+        _say_notes(map(str, refusals))
+    return ConfigError.exit_code if refusals else 0
+
+
+def _as_text(checked: Sequence[Checked]) -> str:
+    return "\n".join(verdict_text(verdict) for item in checked for verdict in item.verdicts)
+
+
+def _as_json(checked: Sequence[Checked]) -> dict[str, object]:
+    verdicts = [verdict for item in checked for verdict in item.verdicts]
+    return {
+        "compatible": not any(verdict.refusal for verdict in verdicts),
+        "contracts": [asdict(item) for item in verdicts],
+    }
+
+
+def _say_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)
+
+
+def _conf() -> Path:
+    """The nearest `conf/` with contracts or jobs."""
+    here = Path.cwd()
+    found = next((place / "conf" for place in (here, *here.parents) if (place / "conf" / "contracts").is_dir()), None)
+    return found or conf_folder(here)
+
+
+def _files(conf: Path, names: Sequence[str]) -> list[Path]:
+    """The files of the contracts named, or of all; raises ConfigError where there is none of a name."""
+    known = {file.stem: file for file in sorted((conf / "contracts").glob("*.yml"))}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ConfigError(
+            f"there is no contract '{missing[0]}' in {conf / 'contracts'}.{did_you_mean(missing[0], known)}"
+        )
+    if not known:
+        raise ConfigError(f"there is no contract in {conf / 'contracts'}")
+    return [known[name] for name in names] or list(known.values())
+
+
+def _plans(conf: Path) -> tuple[list[Plan], list[str]]:
+    """The project's jobs, and a note for each that cannot be looked at."""
+    plans, notes = [], []
+    for file in job_files(conf):
+        try:
+            plans.append(plan_job(file, lake=api.lake_root(file)))
+        except ConfigError as error:
+            notes.append(f"{file.stem} is not looked at: {str(error).splitlines()[0]}")
+    return plans, notes
