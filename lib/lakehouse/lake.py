@@ -200,6 +200,26 @@ def allow_widening(spark: SparkSession, table: Snapshot) -> None:
         plain.sql(f"ALTER TABLE delta.{quoted(table.path)} SET TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
 
 
+def require_properties(spark: SparkSession, path: str, wanted: Mapping[str, str]) -> None:
+    """Sets the properties that the table does not have so yet, in a commit of their own; none where all are there."""
+    jvm: Any = spark._jvm
+    # as this process knows the table: whoever calls this has just written to it
+    known = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
+    if known.version() < 0:
+        return
+    have = _scala_map(known.metadata().configuration())
+    new = {key: value for key, value in wanted.items() if have.get(key) != value}
+    if new:
+        plain = spark.newSession()  # a job's own session takes no path for a table's name
+        given = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in new.items())
+        plain.sql(f"ALTER TABLE delta.{quoted(path)} SET TBLPROPERTIES ({given})")
+
+
+def _text(value: str) -> str:
+    """A literal of SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def create(
     spark: SparkSession, path: str, schema: StructType, *, comment: str | None, properties: Mapping[str, str],
     partition_by: Sequence[str] = (), cluster_by: Sequence[str] = (),

@@ -72,6 +72,9 @@ class RunRecord:
     batches: int = 0
     ignored_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    contract: str | None = None
+    contract_version: str | None = None
+    contract_fingerprint: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -209,4 +212,5 @@ def _schema() -> Any:
         ("run_id", text), ("job", text), ("config_fingerprint", text), ("started", moment), ("ended", moment), ("state", text),
         ("error", text), ("inputs", inputs), ("outputs", outputs), *[(name, count) for name in COUNTS], ("batches", count),
         ("ignored_columns", pa.list_(text)), ("notes", pa.list_(text)),
+        ("contract", text), ("contract_version", text), ("contract_fingerprint", text),
     ])  # fmt: skip

@@ -8,6 +8,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame
 
+from lakehouse import lake
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.cdc_rows import fitted
 from lakehouse.batches.counting import Pass, counts_of_everything, counts_without_write, one_pass
@@ -89,7 +90,16 @@ def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counte
         )  # fmt: skip
         step, rows = fitted(plan, sink.step, rows)
         written: Written = step.call(rows, write, now=batch.now)
+        if plan.contract is not None and sink.step.option("table"):
+            lake.require_properties(batch.spark, plan.layout.table(sink.target), contract_properties(plan))
         return written
+
+
+def contract_properties(plan: Plan) -> dict[str, str]:
+    """What a table says of the contract that its rows came in by; jobs under several contracts may write one table."""
+    told = plan.contract_identity
+    prefix = f"lakehouse.contract.{told['contract']}"
+    return {f"{prefix}.version": told["contract_version"], f"{prefix}.fingerprint": told["contract_fingerprint"]}
 
 
 def table_settings(plan: Plan, sink: SinkStep) -> Settings:

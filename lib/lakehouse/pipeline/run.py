@@ -12,7 +12,7 @@ from lakehouse.pipeline.micro_batches import take_stream
 from lakehouse.pipeline.own_targets import forget, require_own_targets
 from lakehouse.pipeline.reading import load, pinned_inputs, pins, read_of, table_pin
 from lakehouse.pipeline.recovery import finish_dead_run, settle_dead_run
-from lakehouse.pipeline.run_records import recorded, recorded_failure
+from lakehouse.pipeline.run_records import begun, recorded, recorded_failure
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import RunRecord
@@ -27,7 +27,7 @@ def run_plan(
     Raises LakehouseError; the run record of a failed run is in `$LAKE/_runs` all the same.
     """
     started = runs.now()
-    record = RunRecord(runs.new_run_id(started), plan.name, plan.fingerprint, started)
+    record = begun(plan, runs.new_run_id(started), started)
     log.event("run_started", run_id=record.run_id, job=plan.name)
     try:
         done = _run(plan, spark, record, full_refresh, watch)

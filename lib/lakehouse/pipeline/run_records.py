@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from lakehouse import log, runs
@@ -16,6 +17,11 @@ from lakehouse.planning.plan import Plan
 from lakehouse.runs import Input, Output, RunRecord
 from lakehouse.spark_errors import readable
 from lakehouse.targets import Written
+
+
+def begun(plan: Plan, run_id: str, started: datetime) -> RunRecord:
+    """The record of a run that has begun."""
+    return replace(RunRecord(run_id, plan.name, plan.fingerprint, started), **plan.contract_identity)
 
 
 def recorded(run: Run, done: RunRecord) -> RunRecord:

@@ -1,0 +1,103 @@
+"""What a contract does to the jobs under it: its rules, its mark on the table and the run record, its promise of freshness."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from deltalake import DeltaTable
+
+from lakehouse import ConfigError, read_table
+from lakehouse.config.contract import Contract, fingerprint
+from lakehouse.config.jobs import load_mapping
+from lakehouse.runs import read
+from lakehouse.tables import Layout
+
+JOB = """
+layer: silver
+source:
+  rows: {{schema: "id string, amount string, at string", rows: {rows}}}
+read: full
+contract: {contract}
+sink:
+  {sink}
+"""
+CONTRACT = """name: orders
+version: {version}
+owner: shop
+keys: [id]
+fields:
+  - {{name: id, type: bigint}}
+  - {{name: amount, type: "decimal(10,2)", description: in EUR{more}}}
+  - {{name: at, type: timestamp}}
+rules:
+  - expr: {{sql: amount < 1000, name: small}}
+  - not_null: {{column: at, on_fail: warn}}
+"""
+MERGE = "merge: {table: silver.orders, keys: [id], sequence_by: [at]}"
+ROWS = [[1, 5, "2026-01-01 10:00:00"], [2, 2000, "2026-01-02 10:00:00"], [3, 1, None]]
+
+
+def send(project, *, rows=ROWS, version="1.0.0", more="", contract=CONTRACT, sink=MERGE, name="orders"):
+    project.write(f"conf/contracts/{name}.yml", contract.format(version=version, more=more))
+    values = json.dumps([[None if value is None else str(value) for value in row] for row in rows])
+    project.job("silver_orders", JOB.format(rows=values, contract=name, sink=sink))
+    return project.run("silver_orders")
+
+
+def properties(project, table="silver.orders"):
+    table = DeltaTable(str(project.lake / table.replace(".", "/")))
+    return {key: value for key, value in table.metadata().configuration.items() if key.startswith("lakehouse.")}
+
+
+def test_rules_of_a_contract_bind_every_job_under_it(project):
+    record = send(project, sink="append: {table: silver.orders}")
+    assert (record.rows_valid, record.rows_quarantined, record.rows_warned) == (2, 1, 1)
+    (broken,) = project.rows("silver.orders__quarantine")
+    assert [reason["rule"] for reason in broken["reasons"]] == ["small"]
+
+
+def test_a_wrong_rule_of_a_contract_is_named_at_its_line(project):
+    with pytest.raises(ConfigError, match=r"conf/contracts/orders.yml:10: there is no rule 'exr'"):
+        send(project, contract=CONTRACT.replace("- expr", "- exr"))
+    with pytest.raises(ConfigError, match=r"orders.yml:11: .*not_null.* has no option 'colum'"):
+        send(project, contract=CONTRACT.replace("{{column", "{{colum"))
+
+
+def test_the_table_and_the_run_record_say_which_contract_the_rows_came_in_by(project):
+    record = send(project)
+    contract, _ = load_mapping(Contract, project.root / "conf/contracts/orders.yml")
+    mark = fingerprint(contract)
+    assert (record.contract, record.contract_version, record.contract_fingerprint) == ("orders", "1.0.0", mark)
+    assert read(Layout(str(project.lake)))[0] == record
+    assert properties(project) == {
+        "lakehouse.contract.orders.version": "1.0.0",
+        "lakehouse.contract.orders.fingerprint": mark,
+    }
+    before = project.version("silver.orders")
+    send(project, rows=[[4, 1, "2026-02-01 10:00:00"]])
+    assert project.version("silver.orders") == before + 1, "the same contract costs no commit"
+    later = send(project, rows=[[5, 1, "2026-02-01 10:00:00"]], version="1.1.0", more=", min: 0")
+    assert project.version("silver.orders") == before + 3
+    assert properties(project)["lakehouse.contract.orders.version"] == "1.1.0"
+    assert properties(project)["lakehouse.contract.orders.fingerprint"] == later.contract_fingerprint != mark
+
+
+def test_jobs_under_two_contracts_leave_each_others_mark_on_a_table_they_share(project):
+    for name in ("orders", "web_orders"):
+        send(project, rows=[[1, 5, "2026-01-01 10:00:00"]], name=name)
+    assert len(properties(project)) == 4
+    before = project.version("silver.orders")
+    for name in ("orders", "web_orders"):
+        send(project, rows=[[1, 5, "2026-02-01 10:00:00"]], name=name)
+    assert project.version("silver.orders") == before + 2, "a commit for each MERGE, none for the marks"
+
+
+@pytest.mark.parametrize("sink", [
+    "scd2: {table: silver.orders, keys: [id], sequence_by: [at]}", "overwrite: {table: silver.orders}",
+    "snapshot: {table: silver.orders, keys: [id], version_column: at, stored_as: 1}",
+])  # fmt: skip
+def test_every_table_sink_marks_its_table(project, sink):
+    send(project, rows=[[1, 5, "2026-01-01 10:00:00"]], sink=sink)
+    assert properties(project)["lakehouse.contract.orders.version"] == "1.0.0"
+    assert read_table("silver.orders", lake=str(project.lake)).schema["amount"].metadata["comment"] == "in EUR"
