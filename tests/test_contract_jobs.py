@@ -8,6 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse import ConfigError, read_table
+from lakehouse.cli import command
 from lakehouse.config.contract import Contract, fingerprint
 from lakehouse.config.jobs import load_mapping
 from lakehouse.runs import read
@@ -101,3 +102,73 @@ def test_every_table_sink_marks_its_table(project, sink):
     send(project, rows=[[1, 5, "2026-01-01 10:00:00"]], sink=sink)
     assert properties(project)["lakehouse.contract.orders.version"] == "1.0.0"
     assert read_table("silver.orders", lake=str(project.lake)).schema["amount"].metadata["comment"] == "in EUR"
+
+
+# --- freshness
+
+
+PROMISING = CONTRACT + "sla: {{freshness: 1 day, column: at}}\n"
+
+
+@pytest.fixture
+def here(project, monkeypatch):
+    monkeypatch.chdir(project.root)
+    return project
+
+
+def status(capsys, *arguments):
+    capsys.readouterr()
+    code = command(["contract", "status", *arguments])
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+def test_a_table_older_than_promised_is_named_with_its_owner_at_each_run_and_by_status(here, capsys):
+    job = JOB + "transforms:\n  - rename: {{columns: {{at: changed_at}}}}\n"
+    here.write("conf/contracts/orders.yml", PROMISING.format(version="1.0.0", more=""))
+    here.job("silver_orders", job.format(rows="[['1', '5', '2026-01-01 10:00:00']]", contract="orders",
+                                         sink="append: {table: silver.orders}"))  # fmt: skip
+    code, out, err = status(capsys)
+    assert (code, err) == (3, "contract orders promises silver.orders no older than 1 day: there is no such table yet; "
+                              "its owner is shop\n")  # fmt: skip
+    (note,) = here.run("silver_orders").notes
+    assert note.startswith("contract orders promises silver.orders no older than 1 day: late, changed_at is 2026-01-01 "
+                           "10:00:00 UTC, ")  # fmt: skip
+    assert note.endswith(" days ago; its owner is shop")
+    code, out, err = status(capsys, "orders")
+    assert code == 3
+    assert out.splitlines()[2].split("  ")[-1].strip() == "late"
+    assert err.startswith(note[:100])
+
+
+def test_a_table_within_its_promise_is_fresh_and_without_a_column_its_last_good_run_counts(here, capsys):
+    far = "3000-01-01 00:00:00"
+    record = send(here, rows=[[1, 5, far]], contract=PROMISING)
+    assert record.notes == ()
+    code, out, _ = status(capsys, "--json")
+    (found,) = json.loads(out)
+    assert (code, found["state"], found["newest"]) == (0, "fresh", "3000-01-01 00:00:00+00:00")
+    here.write("conf/contracts/orders.yml", CONTRACT.format(version="1.0.1", more="") + "sla: {freshness: 1 hour}\n")
+    code, out, _ = status(capsys)
+    row = out.splitlines()[2].split()
+    assert (code, row[:3], row[-1]) == (0, ["orders", "1.0.1", "silver.orders"], "fresh")
+    assert "1.0.0, another text" in out, "the table was written under an earlier text of the contract"
+    here.write("conf/contracts/orders.yml", CONTRACT.format(version="1.0.1", more="") + "sla: {freshness: 0 seconds}\n")
+    assert status(capsys)[0] == 3
+
+
+def test_a_promise_by_a_column_that_is_none_is_refused(here, capsys):
+    for column, said in (("ta", "'ta' is not among the fields"), ("id", "'id' is bigint; freshness needs a date or a")):
+        with pytest.raises(ConfigError, match=said):
+            send(here, contract=CONTRACT + f"sla: {{{{freshness: 1 day, column: {column}}}}}\n")
+    with pytest.raises(ConfigError, match=r"orders.yml:12: "):
+        send(here, contract=CONTRACT + "sla: {{freshness: daily}}\n")
+
+
+def test_a_column_that_does_not_reach_the_table_cannot_tell(here, capsys):
+    job = JOB + "transforms:\n  - drop: {{columns: [at]}}\n"
+    here.write("conf/contracts/orders.yml", PROMISING.format(version="1.0.0", more=""))
+    here.job("silver_orders", job.format(rows="[['1', '5', '2026-01-01 10:00:00']]", contract="orders",
+                                         sink="append: {table: silver.orders}"))  # fmt: skip
+    (note,) = here.run("silver_orders").notes
+    assert "the table has no column 'at' to tell by" in note

@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
     what = "hold contracts against earlier versions of them"
     _contract_options(add("contract", "contract_check", what, "lakehouse contract check orders --against main"))
-    add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
+    what = "print the JSON Schema of a job's YAML, or of a contract's"
+    schema = add("schema", "schema", what, "lakehouse schema > job.schema.json")
+    schema.add_argument("--contract", action="store_true", help="that of the files in conf/contracts")
     add("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "lakehouse doctor")
     what = "write the example shop's landing data"
     _sample_data_options(add("sample-data", "sample_data", what, "lakehouse sample-data --days 3"))
@@ -165,6 +167,19 @@ def _contract_options(parser: argparse.ArgumentParser) -> None:
         "--against", default="HEAD", metavar="X", help="a file, a folder of contracts, or a commit of git (HEAD)"
     )
     check.add_argument("--json", action="store_true", help="one JSON object")
+    what = "print a contract as the JSON Schema of a row, or in the Open Data Contract Standard"
+    export = add("export", "contract_export", what, "lakehouse contract export orders --format odcs > orders.odcs.yaml")
+    export.add_argument("name", metavar="NAME", help="a contract in conf/contracts")
+    export.add_argument("--format", required=True, choices=["json-schema", "odcs"])
+    what = "write conf/contracts/NAME.yml from a document of the Open Data Contract Standard"
+    importing = add("import", "contract_import", what, "lakehouse contract import orders.odcs.yaml --format odcs")
+    importing.add_argument("file", metavar="FILE")
+    importing.add_argument("--format", required=True, choices=["odcs"])
+    importing.add_argument("--name", help="the contract's name; of several objects in FILE the one to take")
+    what = "say how fresh each table under a contract is; 3 where one is older than promised"
+    status = add("status", "contract_status", what, "lakehouse contract status orders")
+    status.add_argument("names", nargs="*", metavar="NAME", help="a contract in conf/contracts; all without one")
+    status.add_argument("--json", action="store_true", help="one JSON list")
 
 
 def _limit_options(parser: argparse.ArgumentParser) -> None:

@@ -174,10 +174,10 @@ def _quarantined_row(layout: Layout, start: str | None) -> dict[str, Any]:
 
 
 def schema(options: argparse.Namespace) -> int:
-    """Prints the JSON Schema of a job's YAML."""
-    from lakehouse.planning.job_schema import job_schema
+    """Prints the JSON Schema of a job's YAML, or of a contract's."""
+    from lakehouse.planning.job_schema import contract_schema, job_schema
 
-    print(json.dumps(job_schema(), indent=2))
+    print(json.dumps(contract_schema() if options.contract else job_schema(), indent=2))
     return 0
 
 

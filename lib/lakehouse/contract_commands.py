@@ -9,11 +9,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lakehouse import api
+from lakehouse import api, runs
+from lakehouse.config.contract import Contract, contract_problems
+from lakehouse.config.jobs import load_mapping, of_document
 from lakehouse.config.project_files import conf_folder, job_files
-from lakehouse.contract_reports import verdict_text
+from lakehouse.config.variables import escaped
+from lakehouse.config.yaml_files import read_yaml, shown, source_of
+from lakehouse.config.yaml_text import parse, yaml_text
+from lakehouse.contract_reports import status_table, verdict_text
 from lakehouse.contracts.compatibility import Checked, check
-from lakehouse.errors import ConfigError, did_you_mean
+from lakehouse.contracts.freshness import freshness
+from lakehouse.contracts.json_schema import row_schema
+from lakehouse.contracts.odcs_export import odcs_document
+from lakehouse.contracts.odcs_import import imported
+from lakehouse.errors import ConfigError, DataError, did_you_mean
 from lakehouse.planning.plan import Plan
 from lakehouse.planning.planner import plan_job
 
@@ -34,6 +43,52 @@ def contract_check(options: argparse.Namespace) -> int:
     if not options.json:
         _say_notes(map(str, refusals))
     return ConfigError.exit_code if refusals else 0
+
+
+def contract_status(options: argparse.Namespace) -> int:
+    """Says for each table under a contract how fresh it is; 3 where one is older than promised. Needs no Spark."""
+    conf = _conf()
+    names = {file.stem for file in _files(conf, options.names)}
+    plans, notes = _plans(conf)
+    _say_notes(notes)
+    plans = [plan for plan in plans if plan.job.config.contract in names]
+    found = [item for plan in plans for item in freshness(plan, runs.now())]
+    if options.json:
+        print(json.dumps([asdict(item) for item in found], default=str, indent=2))
+    else:
+        print(status_table(found) if found else "no job of this project is under a contract")
+        _say_notes(str(item) for item in found if not item.holds)
+    return 0 if all(item.holds for item in found) else DataError.exit_code
+
+
+def contract_export(options: argparse.Namespace) -> int:
+    """Prints a contract in another tool's words; what those cannot say is named on standard error."""
+    (file,) = _files(_conf(), [options.name])
+    contract, _ = load_mapping(Contract, file)
+    if options.format == "odcs":
+        print(yaml_text(odcs_document(contract, file.stem)), end="")
+        return 0
+    schema, unsaid = row_schema(contract)
+    print(json.dumps(schema, indent=2))
+    _say_notes(f"{file.stem}: not said: {text}" for text in unsaid)
+    return 0
+
+
+def contract_import(options: argparse.Namespace) -> int:
+    """Writes conf/contracts/<name>.yml from another tool's document; what has no place in it is named on standard error."""
+    document = read_yaml(Path(options.file))
+    for one in imported(document.value, source_of(document), options.name):
+        text = yaml_text(escaped(one.contract))
+        file = _conf() / "contracts" / f"{one.name}.yml"
+        contract, source = of_document(Contract, parse(text, f"{options.file} as {shown(file)}"))
+        if file.exists():
+            raise ConfigError(f"{shown(file)} is there already; take it away, or import under another --name")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        _say_notes(map(str, one.left_out))
+        _say_notes(str(source.problem(path, message)) for path, message in contract_problems(contract))
+        print(f"{shown(file)}: {len(contract.fields)} fields")
+    return 0
 
 
 def _as_text(checked: Sequence[Checked]) -> str:

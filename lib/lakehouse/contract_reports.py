@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lakehouse.contracts.compatibility import Verdict
+from lakehouse.contracts.freshness import Freshness, age_text
+from lakehouse.reports import table
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -12,6 +16,18 @@ def verdict_text(verdict: Verdict) -> str:
     numbers = f"{verdict.earlier_version} -> {verdict.version} ({verdict.compatibility}) against {verdict.against}"
     lines = [str(finding) for finding in verdict.findings]
     return "\n".join([*lines, f"{verdict.contract} {numbers}: {_summary(verdict)}"])
+
+
+def status_table(found: Sequence[Freshness]) -> str:
+    """A row a table under a contract."""
+    rows = [
+        [item.contract, item.version, item.table, item.written_by or "-", item.owner or "-", item.promised or "-",
+         item.measured_by if item.promised else "-", age_text(item.age) if item.age is not None else "-", item.state]
+        for item in found
+    ]  # fmt: skip
+    return table(
+        ["contract", "version", "table", "written by", "owner", "promised", "measured by", "age", "state"], rows
+    )
 
 
 def _summary(verdict: Verdict) -> str:

@@ -64,6 +64,11 @@ def spark_type(text: str) -> SparkType:
     return found
 
 
+def is_known(kind: SparkType) -> bool:
+    """True for a type that Spark has."""
+    return kind.name in {*_PLAIN, "struct", "array", "map"}
+
+
 def widens(old: SparkType, new: SparkType) -> bool:
     """True where every value of the old type is one of the new one too, and a Delta column can become it in place."""
     if old.name in _WHOLE:

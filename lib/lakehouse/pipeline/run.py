@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from lakehouse import log, runs
+from lakehouse.contracts.freshness import with_broken_promises
 from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
@@ -52,7 +53,7 @@ def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool,
         if run.intent is not None:
             finish_dead_run(run, run.intent)
         _take_pins(run)
-    return recorded(run, run.record)
+    return recorded(run, with_broken_promises(plan, run.record))
 
 
 def _take_pins(run: Run) -> None:
