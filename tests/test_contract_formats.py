@@ -146,7 +146,7 @@ def test_a_document_of_others_is_taken_and_what_has_no_place_is_named_at_its_lin
     assert contract.rules == [{"length": {"column": "code", "min": 2, "max": 3}}]
     lines = [line for line in found.err.splitlines() if line.startswith("payments.odcs.yaml:")]
     named = {int(line.split(":")[1]): line.split(": ", 1)[1] for line in lines}
-    assert sorted(named) == [4, 5, 7, 8, 9, 10, 16, 18, 22, 23, 33], found.err
+    assert sorted(named) == [4, 5, 7, 8, 9, 10, 16, 18, 22, 23, 25, 33], found.err
     assert named[7] == "'domain' has no place in a contract and is left out"
     assert named[18] == "a quality check that no rule of ours says is left out"
     assert "as conf/contracts/payments.yml:6: 'id' is int; freshness needs a date or a timestamp" in found.err
