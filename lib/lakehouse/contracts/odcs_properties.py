@@ -61,11 +61,9 @@ def _type(given: dict[str, Any], path: KeyPath, left: list[Left]) -> str:
     physical = given.get("physicalType")
     if physical and is_known(spark_type(str(physical))):
         return str(physical)
-    found = _logical(given)
-    if found is None:
-        left.append(
-            ((*path, "name"), f"no type of Spark for '{physical or given.get('logicalType')}': string is taken")
-        )
+    found, said = _logical(given), physical or given.get("logicalType")
+    if found is None or (physical and found != "string"):
+        left.append(((*path, "name"), f"Spark has no type '{said}': {found or 'string'} is taken"))
     elif given.get("logicalType") == "number":
         left.append(((*path, "name"), "'number' says no digits: double is taken"))
     return found or "string"
