@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 
-from lakehouse import SinkError, lake
+from lakehouse import ConfigError, SinkError, lake
 from lakehouse.cli import command
 
 JOB = """
@@ -262,6 +263,23 @@ def test_a_table_that_two_jobs_write_is_rebuilt_from_both(here, capsys):
     here.write("other/1.csv", "id,line,name,at,op\na,1,Bea,7,\n")
     here.run("u")
     assert "it is the same, row for row" in said(capsys, "rebuild", "silver.t")
+
+
+def test_a_full_refresh_takes_no_other_jobs_rows(here, capsys):
+    send(here, 1, "a,1,Ann,5,")
+    here.job("u", JOB.format(sink="scd2", keys="id", more="").replace("path: data", "path: other"))
+    here.write("other/1.csv", "id,line,name,at,op\na,1,Bea,7,\nb,1,Bob,1,\n")
+    here.run("u")
+    before = here.rows("silver.t")
+    refused = said(capsys, "run", "t", "--full-refresh", code=2)
+    assert re.search(r"conf/t.yml:\d+: .*rows of job u out of silver.t.*`lakehouse run t u --full-refresh`, or "
+                     "`lakehouse rebuild silver.t --replace`", refused)  # fmt: skip
+    with pytest.raises(ConfigError, match="rows of job t"):
+        here.run("u", full_refresh=True)
+    assert here.rows("silver.t") == before
+    said(capsys, "run", "t", "u", "--full-refresh")
+    assert here.rows("silver.t") == before
+    assert here.version("silver.t") == 1
 
 
 def test_a_rebuilt_tables_difference_shows_no_personal_value(here, capsys):
