@@ -34,7 +34,8 @@ def history_text(found: KeyHistory) -> str:
 def rebuilt_text(found: Rebuilt) -> str:
     """How a rebuilt table differs, and what became of it."""
     if not found.total:
-        return f"{found.table}: rebuilt from its source it is the same, row for row"
+        mended = "" if found.version is None else f"; its events were not, and both are anew (version {found.version})"
+        return f"{found.table}: rebuilt from its source it is the same, row for row{mended}"
     new, gone, other = (found.counts[kind] for kind in (INSERTED, DELETED, UPDATED))
     lines = [f"{found.table}: rebuilt from its source it has {new:,} rows more, lacks {gone:,}, and {other:,} differ"]
     lines += [_change_text(change) for change in found.shown]

@@ -17,6 +17,7 @@ from pyspark.sql.types import StructField, StructType
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import adopted
+from lakehouse.change_data.agreement import link
 from lakehouse.change_data.batch_events import Batch, materialised, of_keys
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.retention import needed, unsettled
@@ -131,7 +132,7 @@ def _applied(batch: Batch, target: _Target, truncating: bool) -> tuple[Written, 
         return Written(target.table, None, batch.rows, unchanged=batch.rows), {}
     counts = _counts(batch, found, target.shape)
     target = replace(target, write=replace(target.write, commit=replace(
-        target.write.commit, note={**target.write.commit.note, **counts})))  # fmt: skip
+        target.write.commit, note={**target.write.commit.note, **counts, **link(target.log.table)})))  # fmt: skip
     note = event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
                      meaning=target.meaning, number=found.kinds["remembered"])  # fmt: skip
     return _written(target.table, _commit(found, batch, target), counts), note

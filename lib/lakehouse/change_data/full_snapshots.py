@@ -11,6 +11,7 @@ from pyspark.sql.types import DataType, StructType
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import last_version
+from lakehouse.change_data.agreement import link
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.snapshot_commits import batch_name, earlier, unused
 from lakehouse.change_data.widening import Keyed, widened
@@ -186,11 +187,12 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
         "inserted": states[diff.INSERTED],
         "updated": states[diff.UPDATED] + states[taken.REVISED],
     }
-    note = {**write.commit.note, **counts, "snapshot": snapshot.version}
-    write = unused(replace(write, commit=replace(write.commit, note=note)), before)
     changed = sum(states.values())
-    if options.has_version:
-        log = event_log.opened(write, target.table, before, options.meaning())
+    log = event_log.opened(write, target.table, before, options.meaning()) if options.has_version else None
+    linked = link(log.table) if log is not None else {}
+    note = {**write.commit.note, **counts, **linked, "snapshot": snapshot.version}
+    write = unused(replace(write, commit=replace(write.commit, note=note)), before)
+    if log is not None:
         event_log.append(_accepted(snapshot, target), write, log, changes=changed, meaning=options.meaning())
     if not changed and before is not None:
         return counts, None
