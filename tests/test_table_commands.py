@@ -65,6 +65,17 @@ def test_history_prints_the_versions_of_a_key_with_their_events(here, capsys):
     assert said(capsys, "history", "silver.t", "--key", "zoe") == "silver.t, id=zoe: 0 versions, 0 events\n"
 
 
+def test_history_shows_the_truncates_that_took_a_key_away(here, capsys):
+    send(here, 1, "a,1,Ann,1,", ",,,5,T", "a,1,Bea,9,", sink="scd1", more=", apply_as_truncates: \"op = 'T'\"")
+    lines = said(capsys, "history", "silver.t", "--key", "a").splitlines()
+    assert [re.sub(r"\(.*\)", "", line).split() for line in lines] == [
+        ["silver.t,", "id=a:", "1", "version,", "2", "events"],
+        ["=", "line=1,", "name=Bea"],
+        ["9", "upsert", "line=1,", "name=Bea"],
+        ["*", "5", "truncate"],
+    ]
+
+
 def test_history_takes_a_key_of_several_columns(here, capsys):
     send(here, 1, "a,1,Ann,5,", "a,2,Bob,5,", sink="scd1", keys="id, line")
     shown = said(capsys, "history", "silver.t", "--key", "line=2", "--key", "id=a").splitlines()
@@ -160,7 +171,7 @@ def test_a_table_that_is_no_history_is_not_adopted(here, spark, capsys, rows, me
     others_table(spark, here, *rows)
     here.job("t", JOB.format(sink="scd2", keys="id", more=""))
     found = said(capsys, "adopt", "silver.t", code=3)
-    assert "silver.t cannot be adopted: 1 rows have a NULL in key, start or sequence" in found
+    assert "silver.t cannot be adopted: 1 row has a NULL in key, start or sequence" in found
     assert message in found
     assert not (here.lake / "_state").exists()
 
@@ -186,7 +197,7 @@ def test_a_rebuilt_table_shows_its_difference_and_replaces_only_when_told(here, 
     runs = len(here.rows("_runs"))
     shown = said(capsys, "rebuild", "silver.t").splitlines()
     assert shown == [
-        "silver.t: rebuilt from its source it has 1 rows more, lacks 0, and 1 differ",
+        "silver.t: rebuilt from its source it has 1 row more, lacks 0, and 1 differs",
         "  ~ id=a, __START_AT=5  name Zoe -> Bea",
         "  + id=b, __START_AT=1  line=1, name=Bob, __END_AT=NULL",
         "nothing was replaced; `lakehouse rebuild silver.t --replace` makes it the table's next version",
@@ -254,7 +265,7 @@ def test_bounds_far_away_are_shown_as_they_are(here, capsys):
 def test_a_table_whose_bounds_have_dots_is_adopted(here, capsys):
     send(here, 1, "a,1,Ann,5,", more=', start_column: "from.day"')
     shutil.rmtree(here.lake / "_state")
-    assert "1 rows adopted" in said(capsys, "adopt", "silver.t")
+    assert "1 row adopted" in said(capsys, "adopt", "silver.t")
 
 
 def test_a_table_that_two_jobs_write_is_rebuilt_from_both(here, capsys):

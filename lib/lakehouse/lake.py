@@ -133,7 +133,6 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
 
 def save(
     df: DataFrame, path: str, commit: Commit, *, mode: str, partition_by: Sequence[str] = (), options: Mapping[str, str] | None = None,
-    cluster_by: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Appends to or overwrites a table, once for this identity where it has one; makes the table where there is none."""
     writer = df.write.format("delta").mode(mode).options(**(options or {})).option("userMetadata", commit.metadata)
@@ -141,8 +140,6 @@ def save(
         writer = writer.option("txnAppId", commit.app_id).option("txnVersion", commit.batch)
     if partition_by:
         writer = writer.partitionBy(*partition_by)
-    if cluster_by:
-        writer = writer.clusterBy(*cluster_by)
     writer.save(path)
 
 

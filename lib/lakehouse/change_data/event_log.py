@@ -73,17 +73,32 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
     if write.adopts:
         raise SinkError(f"{table} has its events already; there is nothing to adopt")
     last = _latest(path, found.version)
-    if last is not None and last.note[_MEANING] != meaning:
-        before = last.note[_MEANING]
-        changed = [key for key in {**before, **meaning} if meaning.get(key) != before.get(key)]
-        was = ", ".join(f"{key}: {before[key]}" if key in before else f"no {key}" for key in changed)
-        raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
+    if last is not None:
+        _require_meaning(last.note[_MEANING], meaning, table)
+    return _agreeing(found, last, write, target, table)
+
+
+def _agreeing(
+    found: lake.Snapshot, last: lake.CommitInfo | None, write: Write, target: lake.Snapshot, table: str
+) -> EventLog:
+    """The log that this target was made from; raises SinkError where it is not."""
+    path = found.path
     if last is not None and last.note[_CHANGES] and _is_dead(last.note, write, target):
-        found, last = _without_dead_write(write, found, last.version, table)
+        before = _latest(path, last.version - 1)
+        if before is None:
+            return _begun_again(write, path, target, table)
+        found, last = _without_dead_write(write, found, last.version, before), before
     wrong = disagreement(found, target, table)
     if wrong is not None:
         raise SinkError(f"{wrong}; {remedy(table)}")
     return EventLog(path, found, last.note if last is not None else {})
+
+
+def _require_meaning(before: Mapping[str, Any], meaning: Mapping[str, Any], table: str) -> None:
+    changed = [key for key in {**before, **meaning} if meaning.get(key) != before.get(key)]
+    if changed:
+        was = ", ".join(f"{key}: {before[key]}" if key in before else f"no {key}" for key in changed)
+        raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
 
 
 def _is_dead(note: Mapping[str, Any], write: Write, target: lake.Snapshot) -> bool:
@@ -105,18 +120,23 @@ def _note(commit: lake.Commit, changes: int, meaning: Mapping[str, Any]) -> dict
     return {_APP: commit.app_id, _BATCH: commit.batch, _CHANGES: changes, _MEANING: meaning, **follows}
 
 
-def _without_dead_write(
-    write: Write, log: lake.Snapshot, version: int, table: str
-) -> tuple[lake.Snapshot, lake.CommitInfo | None]:
-    """The log as it was before the events of this version, and what it notes then."""
-    before = _latest(log.path, version - 1)
-    if before is None:
-        raise SinkError(f"{table} is not made from the events at {log.path}; {remedy(table)}")
+def _begun_again(write: Write, path: str, target: lake.Snapshot, table: str) -> EventLog:
+    """No log: of a first write that died the target got no row."""
+    _, filled = lake.newest(target.path, target.version, -1, lambda _: False)
+    if filled is not None:
+        raise SinkError(f"{table} is not made from the events at {path}; {remedy(table)}")
+    delete_tree(path)
+    lake.forget(write.spark, path)
+    return EventLog(path)
+
+
+def _without_dead_write(write: Write, log: lake.Snapshot, version: int, before: lake.CommitInfo) -> lake.Snapshot:
+    """The log as it was before the events of this version, with what it noted then."""
     lake.restore(write.spark, log.path, version - 1, before.note)
     found = lake.snapshot(write.spark, log.path)
     if found is None:
         raise SinkError(f"{log.path} is gone")
-    return found, before
+    return found
 
 
 def meaning_of(layout: Layout, table: str) -> dict[str, Any] | None:
@@ -175,7 +195,8 @@ def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, 
         return {}
     linked = link(lake.snapshot(spark, path))
     last = _latest(source, found.version)
-    note = _note(commit, changes, last.note[_MEANING] if last else {})
+    known = last.note if last else {_MEANING: {}}
+    note = {**known, **_note(commit, changes, known[_MEANING])}
     rows = lake.read(spark, source, version=found.version)
     lake.save(rows, path, replace(commit, app_id="", note=note), mode="overwrite", options={"overwriteSchema": "true"})
     return linked
