@@ -22,7 +22,7 @@ LIB = ROOT / "lib" / "lakehouse"
 LAYERS = {
     0: "errors holding log sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
-    2: "cdc_formats config conform csv_files history intervals key_ranges lake lease quality rules runs session text_files",
+    2: "cdc_formats config conform csv_files history intervals key_ranges lake lease quality rules runs session table_layout text_files",
     3: "diagnosis planning sources targets transforms upserts",
     4: "change_data contracts quarantine reports",
     5: "batches sinks",

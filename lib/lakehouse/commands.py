@@ -19,6 +19,7 @@ from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lease import held
 from lakehouse.planning import graph
 from lakehouse.planning.plan import Plan
+from lakehouse.planning.shared_tables import require_all_writers, sharing
 from lakehouse.storage import require_reachable
 from lakehouse.tables import Layout
 
@@ -26,6 +27,8 @@ from lakehouse.tables import Layout
 def run(options: argparse.Namespace) -> int:
     """Runs one job or several in one Spark application."""
     plans = _plans(options)
+    if options.full_refresh:
+        require_all_writers(plans, options.env)
     if len(plans) == 1:
         results = _run_plans(plans, options.full_refresh, 1, options.debug)
         if results[0].record is not None:
@@ -69,16 +72,25 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
 def _run_in_spark(
     plans: Sequence[Plan], full_refresh: bool, side_by_side: int, progress: reports.Progress
 ) -> list[graph.Result]:
+    from lakehouse.pipeline.own_targets import forget
     from lakehouse.pipeline.run import run_plan
 
     progress.note("starting Spark")
     name = "lakehouse" if len(plans) > 1 else plans[0].name
     spark = session.get_spark(name, short=api.are_short(list(plans)))
     progress.note("")
+    together = sharing(plans) if full_refresh else []
+    forget(together, spark)
+    emptied = {plan.name for plan in together}
 
     def run_one(plan: Plan) -> runs.RunRecord:
         progress.started(plan.name)
-        return run_plan(plan, spark, full_refresh=full_refresh, watch=lambda text: progress.update(plan.name, text))
+        return run_plan(
+            plan,
+            spark,
+            full_refresh=full_refresh and plan.name not in emptied,
+            watch=lambda text: progress.update(plan.name, text),
+        )
 
     return graph.run_all(plans, run_one, side_by_side, progress.ended)
 

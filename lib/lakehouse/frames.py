@@ -133,7 +133,7 @@ def constant(df: DataFrame, value: Any, kind: DataType) -> Column:
         literal = F.lit(value).cast(kind)
         folded: Any = df.sparkSession.range(0).select(literal)._jdf
         folded.queryExecution().optimizedPlan()
-    except PySparkException as error:
+    except (PySparkException, AttributeError, TypeError, ValueError) as error:  # what is no literal at all, too
         raise ValueError(f"{value!r} is no {kind.simpleString()}") from error
     return literal
 

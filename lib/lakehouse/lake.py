@@ -56,6 +56,9 @@ class CommitInfo:
     version: int
     metrics: dict[str, int]
     note: dict[str, Any]
+    operation: str = ""
+    changes_rows: bool = False
+    """False where rows were only laid out anew, or the table's settings changed."""
 
     @property
     def inserted(self) -> int:
@@ -130,7 +133,6 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
 
 def save(
     df: DataFrame, path: str, commit: Commit, *, mode: str, partition_by: Sequence[str] = (), options: Mapping[str, str] | None = None,
-    cluster_by: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Appends to or overwrites a table, once for this identity where it has one; makes the table where there is none."""
     writer = df.write.format("delta").mode(mode).options(**(options or {})).option("userMetadata", commit.metadata)
@@ -138,8 +140,6 @@ def save(
         writer = writer.option("txnAppId", commit.app_id).option("txnVersion", commit.batch)
     if partition_by:
         writer = writer.partitionBy(*partition_by)
-    if cluster_by:
-        writer = writer.clusterBy(*cluster_by)
     writer.save(path)
 
 
@@ -245,9 +245,13 @@ def forget(spark: SparkSession, path: str) -> None:
     jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(spark._jsparkSession, place)
 
 
-def restore(spark: SparkSession, path: str, version: int) -> None:
-    """Makes the table what it was at an earlier version, by a new one."""
-    DeltaTable.forPath(spark, path).restoreToVersion(version)
+def restore(spark: SparkSession, path: str, version: int, note: Mapping[str, Any]) -> None:
+    """Makes the table what it was at an earlier version, by a new one with this note."""
+    spark.conf.set(_META, Commit("", 0, note).metadata)
+    try:
+        DeltaTable.forPath(spark, path).restoreToVersion(version)
+    finally:
+        spark.conf.unset(_META)
 
 
 def find_commit(path: str, latest: int, commit: Commit, depth: int = 200) -> CommitInfo | None:
@@ -270,6 +274,23 @@ def latest_note(path: str, latest: int, fits: Callable[[Mapping[str, Any]], bool
     return None
 
 
+def newest(
+    path: str, latest: int, oldest: int, fits: Callable[[Mapping[str, Any]], bool]
+) -> tuple[CommitInfo | None, CommitInfo | None]:
+    """The newest commit after `oldest` whose note fits, and the newest one since then that changed rows."""
+    stranger: CommitInfo | None = None
+    for version in range(latest, oldest, -1):
+        actions = _actions(path, version)
+        if not actions:  # what lies before was cleaned up
+            break
+        found = _commit_info(version, actions)
+        if fits(found.note):
+            return found, stranger
+        if stranger is None and found.changes_rows:
+            stranger = found
+    return None, stranger
+
+
 def _actions(path: str, version: int) -> list[dict[str, Any]]:
     text = read_text(f"{path}/_delta_log/{version:020d}.json")
     return [json.loads(line) for line in text.splitlines() if line] if text else []
@@ -284,4 +305,7 @@ def _commit_info(version: int, actions: Sequence[Mapping[str, Any]]) -> CommitIn
         note = json.loads(info.get("userMetadata") or "{}")
     except ValueError:  # somebody else's metadata
         note = {}
-    return CommitInfo(version, metrics, note if isinstance(note, dict) else {})
+    changed = any(
+        file.get("dataChange") for action in actions for kind in ("add", "remove") if (file := action.get(kind))
+    )
+    return CommitInfo(version, metrics, note if isinstance(note, dict) else {}, info.get("operation", "write"), changed)

@@ -13,7 +13,7 @@ from typing import Any
 
 from lakehouse import registry
 from lakehouse.planning.graph import Result
-from lakehouse.planning.plan import Plan, Step
+from lakehouse.planning.plan import Plan, SinkStep, Step
 from lakehouse.runs import RunRecord, query
 from lakehouse.tables import Layout
 
@@ -149,7 +149,8 @@ def plan_text(plan: Plan) -> str:
     lines += [f"  rule       {rule.name}: {rule.settings.on_fail}" for rule in plan.rules]
     lines += [f"  transform  {_step_text(step)}" for step in plan.transforms]
     lines += [
-        f"  write      {_step_text(sink.step)}" + (f" where {sink.where}" if sink.where else "") for sink in plan.sinks
+        f"  write      {_step_text(sink.step)}{_layout_text(sink)}" + (f" where {sink.where}" if sink.where else "")
+        for sink in plan.sinks
     ]
     lines.append(f"  broken     {plan.quarantine}")
     return "\n".join(lines)
@@ -158,6 +159,11 @@ def plan_text(plan: Plan) -> str:
 def _step_text(step: Step) -> str:
     options = ", ".join(f"{name}: {_short(value)}" for name, value in step.given.items())
     return f"{step.name} {{{options}}}" if options else step.name
+
+
+def _layout_text(sink: SinkStep) -> str:
+    given = {"partitioned": sink.settings.partition_by, "clustered": sink.settings.cluster_by}
+    return "".join(f" {how} by {', '.join(columns)}" for how, columns in given.items() if columns)
 
 
 def _short(value: object) -> str:

@@ -16,7 +16,7 @@ from lakehouse.batches.evidence import broken_keys, save_evidence
 from lakehouse.batches.gate import is_gated, require_gate
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.batches.routes import fits, require_sink_columns
-from lakehouse.batches.step_errors import explained
+from lakehouse.batches.step_errors import constraints_named, explained
 from lakehouse.conform import ignored_columns
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.tables import resolved
@@ -77,7 +77,7 @@ def _totals(written: Sequence[Written]) -> dict[str, int]:
 
 def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counted: Mapping[str, int] | None) -> Written:
     plan = batch.plan
-    with explained(plan, sink.step):
+    with constraints_named(sink.target, personal_columns(plan)), explained(plan, sink.step):
         if plan.job.config.sinks:
             rows = rows.where(fits(plan, sink))
         commit = batch.commit(batch.write_of(sink), counts=dict(counted or {}))

@@ -12,11 +12,9 @@ from lakehouse.batches.job_columns import own_columns, personal_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.frames import FILE, col
-from lakehouse.planning.plan import Plan, SinkStep, Step
+from lakehouse.planning.plan import KEEP_EVENTS, Plan, SinkStep, Step
 from lakehouse.session import job_session
 from lakehouse.targets import Write, Written
-
-KEEP_EVENTS = ("scd1", "scd2", "scd3", "snapshot")
 
 
 def adopt(plan: Plan, table: str, spark: SparkSession) -> Written:

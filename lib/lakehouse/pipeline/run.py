@@ -41,7 +41,7 @@ def run_plan(
 def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, watch: Watch) -> RunRecord:
     session = job_session(spark, plan.job.config.spark)
     if full_refresh:
-        forget(plan, session)
+        forget([plan], session)
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
     run = Run(plan, session, record, state, intent, watch)
     require_own_targets(run)

@@ -16,7 +16,7 @@ from lakehouse.pipeline.run_state import Run
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import Input, Output, RunRecord
 from lakehouse.spark_errors import readable
-from lakehouse.targets import Written
+from lakehouse.targets import Stopped, Written
 
 
 def begun(plan: Plan, run_id: str, started: datetime) -> RunRecord:
@@ -46,16 +46,27 @@ def recorded_failure(plan: Plan, record: RunRecord, error: BaseException) -> Bas
     """The error as the user meets it, its run on record."""
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted(f"{plan.name} was interrupted; the next run finishes it")
+    stopped = error if isinstance(error, Stopped) else None
+    error = stopped.error if stopped is not None else error
     known = error if isinstance(error, LakehouseError) else readable(error)
     failed = replace(_so_far(plan, record), state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
     if isinstance(error, Refused):
         failed = with_outcome(failed, error.outcome, ())
+    if stopped is not None:
+        failed = with_outcome(failed, _outcome_of(stopped.written), ())
     try:
         runs.append(plan.layout, failed)
     except LakehouseError as unwritten:  # the lake is away: the first error says so better than this one
         log.event("run_not_recorded", run_id=record.run_id, error=str(unwritten))
     log.event("run_ended", run_id=record.run_id, job=plan.name, state="failed", error=failed.error)
     return known
+
+
+def _outcome_of(written: Written) -> Outcome:
+    """A failed batch as far as it got in: the rows of the commits before the failure."""
+    caused = {f"rows_{what}": getattr(written, what) for what in ("inserted", "updated", "deleted", "unchanged")}
+    taken = dict.fromkeys(("rows_read", "rows_valid", "rows_to_sink"), written.rows)
+    return Outcome(taken | caused, (written,), notes=written.notes)
 
 
 def with_outcome(record: RunRecord, outcome: Outcome, inputs: tuple[Input, ...]) -> RunRecord:

@@ -18,6 +18,9 @@ from lakehouse.registry import Registered
 from lakehouse.tables import Layout, quarantine_table
 
 OnFail = Literal["quarantine", "drop", "warn", "fail"]
+KEEP_EVENTS = ("scd1", "scd2", "scd3", "snapshot")
+"""The sinks that remember what their table is made from."""
+
 Dimension = Literal["completeness", "accuracy", "consistency", "timeliness", "validity", "uniqueness"]
 
 
