@@ -22,15 +22,16 @@ LIB = ROOT / "lib" / "lakehouse"
 LAYERS = {
     0: "errors holding log sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
-    2: "cdc_formats config conform csv_files history intervals key_ranges lake lease quality rules runs session table_layout text_files",
-    3: "diagnosis planning sources targets transforms upserts",
-    4: "change_data contracts quarantine reports",
-    5: "batches sinks",
-    6: "pipeline",
-    7: "api contract_reports table_reports",
-    8: "commands contract_commands table_commands",
-    9: "cli",
-    10: "__init__",
+    2: "config csv_files history intervals key_ranges lake lease quality raw_rows rules runs session table_layout text_files",
+    3: "cdc_formats conform diagnosis targets transforms upserts",
+    4: "change_data planning sources",
+    5: "contracts quarantine reports sinks",
+    6: "batches contract_reports quarantine_decisions",
+    7: "pipeline",
+    8: "api table_reports",
+    9: "commands contract_commands quarantine_commands table_commands",
+    10: "cli",
+    11: "__init__",
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units.split()}
 SPARK_FREE = (

@@ -71,8 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     what = "list the jobs, or every source, rule, transform and sink with its options"
     _list_options(add("list", "show_list", what, "lakehouse list rules"))
     _runs_options(add("runs", "show_runs", "show the last runs", "lakehouse runs silver_orders"))
-    what = "list broken rows, or show one"
-    _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
+    what = "list broken rows, show, mend, replay or discard them"
+    example = "lakehouse quarantine fix 16fe7b --set amount=12.50 --why 'a typing error', then: ... replay 16fe7b"
+    _quarantine_options(add("quarantine", "quarantine", what, example))
     what = "print the versions of one key, with the events that they came from"
     _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
     what = "take over a table that others made: its rows become what its job remembers of it"
@@ -134,8 +135,18 @@ def _runs_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _quarantine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["list", "show"])
-    parser.add_argument("name", nargs="?", metavar="TABLE|ID", help="list: a table (all without one); show: a row's id")
+    parser.add_argument("action", choices=["list", "show", "fix", "replay", "discard"])
+    parser.add_argument("names", nargs="*", metavar="TABLE|ID", help="a table, or the beginnings of rows' ids")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="COLUMN=VALUE", help="fix: what the row should say"
+    )
+    parser.add_argument("--null", action="append", default=[], metavar="COLUMN", help="fix: a column to be NULL")
+    parser.add_argument("--sql", metavar="ASSIGNMENTS", help="fix: \"amount = abs(amount), status = 'paid'\"")
+    parser.add_argument("--where", metavar="SQL", help="the rows for which this is true, over their own columns")
+    parser.add_argument("--rule", metavar="NAME", help="the rows that this rule refused")
+    parser.add_argument("--why", metavar="TEXT", help="kept beside the row with who and when; discard asks for it")
+    parser.add_argument("--status", choices=["open", "replayed", "discarded"], help="list: these alone")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
     _limit_options(parser)
 
 
@@ -196,8 +207,11 @@ def _sample_data_options(parser: argparse.ArgumentParser) -> None:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, contract_commands, table_commands
+    from lakehouse import commands, contract_commands, quarantine_commands, table_commands
 
-    modules = (commands, table_commands, contract_commands)
-    found: Callable[[argparse.Namespace], int] = next(getattr(item, name) for item in modules if hasattr(item, name))
+    rooms = (commands, contract_commands, quarantine_commands, table_commands)
+    # a name that a module imports is none of its own commands
+    found: Callable[[argparse.Namespace], int] = next(
+        getattr(room, name) for room in rooms if getattr(getattr(room, name, None), "__module__", "") == room.__name__
+    )
     return found

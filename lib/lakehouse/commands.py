@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lakehouse import api, reports, runs, session
 from lakehouse.config.project_files import conf_folder, find_job, job_files, own_conf
@@ -21,7 +20,6 @@ from lakehouse.planning import graph
 from lakehouse.planning.plan import Plan
 from lakehouse.planning.shared_tables import require_all_writers, sharing
 from lakehouse.storage import require_reachable
-from lakehouse.tables import Layout
 
 
 def run(options: argparse.Namespace) -> int:
@@ -149,40 +147,6 @@ def show_runs(options: argparse.Namespace) -> int:
         return 0
     print(reports.records_table(records) if records else f"no runs in {api.layout().runs} yet")
     return 0
-
-
-def show_quarantine(options: argparse.Namespace) -> int:
-    """Lists broken rows or shows one; needs no Spark."""
-    from lakehouse import quarantine
-
-    layout = api.layout()
-    if options.action == "show":
-        print(reports.quarantined_row(_quarantined_row(layout, options.name)))
-        return 0
-    tables = [options.name] if options.name else quarantine.tables(layout)
-    for table in tables:
-        rows = quarantine.rows(layout, table)
-        if options.json:
-            for row in rows[: options.limit]:
-                print(json.dumps(row, default=str))
-        else:
-            print(reports.quarantine_table(table, rows, options.limit))
-    if not tables and not options.json:
-        print(f"no quarantine in {layout.root}: no row was broken yet")
-    return 0
-
-
-def _quarantined_row(layout: Layout, start: str | None) -> dict[str, Any]:
-    """The first broken row whose id begins so; raises ConfigError where there is none."""
-    from lakehouse import quarantine
-
-    if not start:
-        raise ConfigError("quarantine show needs a row's id; `lakehouse quarantine list` shows them")
-    rows = (row for table in quarantine.tables(layout) for row in quarantine.rows(layout, table))
-    found = next((row for row in rows if row["id"].startswith(start)), None)
-    if found is None:
-        raise ConfigError(f"no broken row's id begins with '{start}'")
-    return found
 
 
 def schema(options: argparse.Namespace) -> int:

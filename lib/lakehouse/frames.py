@@ -27,6 +27,7 @@ RECORD = f"{HIDDEN_PREFIX}record"  # from a source: the record as it came (JSON)
 BROKEN = f"{HIDDEN_PREFIX}broken"  # from a source: why a record makes no row, else NULL
 SKIPPED = f"{HIDDEN_PREFIX}skipped"  # from a source: true for a record that says of no row, and is dropped
 REASONS = f"{HIDDEN_PREFIX}reasons"  # what is wrong with a row, an array of REASON_TYPE's elements
+REPLAYED = f"{HIDDEN_PREFIX}replayed"  # from a replay: the id of the quarantined row
 ROW = f"{HIDDEN_PREFIX}row"  # the row as it came, JSON
 ORIGIN = f"{HIDDEN_PREFIX}origin"  # where the row came from
 FATE = f"{HIDDEN_PREFIX}fate"  # what becomes of the row

@@ -209,15 +209,33 @@ def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> s
          " ".join(row["row"].split())[:60]]
         for row in rows[:limit]
     ]  # fmt: skip
-    head = f"{name}: {len(rows):,} broken rows" + (f", the newest {limit}" if len(rows) > limit else "")
+    is_open = sum(row["status"] == "open" for row in rows)
+    head = f"{name}: {len(rows):,} broken rows, {is_open:,} open" + (
+        f", the newest {limit}" if len(rows) > limit else ""
+    )
     return head if not rows else f"{head}\n{table(['id', 'status', 'reasons', 'source', 'row'], shown)}\n"
 
 
 def quarantined_row(row: dict[str, Any]) -> str:
-    """All of one broken row."""
+    """All of one broken row, and what became of it."""
     lines = [f"{name:<11} {row[name]}" for name in ("id", "status", "run_id", "source", "first_seen")]
     lines += [f"reason      {reason['rule']}: {reason['message']}" for reason in row["reasons"]]
-    return "\n".join([*lines, f"row         {row['row']}"])
+    decided = ("decided_by", "decided_at", "why", "replayed_in", "mended")
+    after = [f"{name:<11} {row[name]}" for name in decided if row.get(name) is not None]
+    return "\n".join([*lines, f"row         {row['row']}", *after])
+
+
+def replayed_line(table: str, job: str, record: RunRecord | None) -> str:
+    """What came of a replay."""
+    if record is None:
+        return f"{table}: no open row of {job} to replay"
+    again = f", {record.rows_quarantined:,} broken again (still open)" if record.rows_quarantined else ""
+    dropped = f", {record.rows_dropped:,} dropped" if record.rows_dropped else ""
+    return (
+        f"{table}: {record.rows_read:,} replayed by {job}: {record.rows_valid:,} valid "
+        f"({record.rows_inserted:,} inserted, {record.rows_updated:,} updated, {record.rows_deleted:,} deleted, "
+        f"{record.rows_unchanged:,} unchanged){dropped}{again}"
+    )
 
 
 def demo_tables(layout: Layout) -> str:

@@ -12,18 +12,27 @@ from lakehouse import quarantine
 from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, transformed
 from lakehouse.conform import with_evidence
 from lakehouse.errors import DataError
-from lakehouse.frames import EXTRA, FATE, ORIGIN, REASON_TYPE, REASONS, ROW, col, visible
+from lakehouse.frames import EXTRA, FATE, ORIGIN, REASON_TYPE, REASONS, REPLAYED, ROW, col
 from lakehouse.planning.plan import Step
 from lakehouse.quality import QUARANTINED, with_reasons
+from lakehouse.raw_rows import as_json, schema_of
 from lakehouse.targets import Written
 
 
 def save_evidence(batch: Batch, raw: DataFrame, counts: Mapping[str, int], step: str) -> Written | None:
-    """Writes the broken rows to the quarantine, once for this step of the batch; None where no row is broken."""
-    if not counts["rows_quarantined"]:
+    """Writes the broken rows to the quarantine, once for this step of the batch; None where no row is broken.
+
+    Replayed rows are there already: they are marked by what became of them.
+    """
+    replayed, any_broken = REPLAYED in raw.columns, counts["rows_quarantined"] > 0
+    if not replayed and not any_broken:
         return None
-    broken = _broken_rows(batch, raw, counts)
-    return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now)
+    broken = _broken_rows(batch, raw, counts) if any_broken else None
+    if replayed or broken is None:
+        ids = raw.select(col(REPLAYED).alias("id"))
+        return quarantine.settle(ids, broken, batch.spark, batch.plan, batch.commit(step))
+    schema = schema_of(raw)
+    return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now, schema)
 
 
 def broken_keys(batch: Batch, raw: DataFrame, keys: Sequence[str], beside: str | None = None) -> DataFrame | None:
@@ -72,6 +81,6 @@ def _with_reason(rule: str, extras: DataFrame) -> DataFrame:
     reason = F.array(
         F.struct(F.lit(rule).alias("rule"), F.lit(None).cast("string").alias("column"), col(EXTRA).alias("message"))
     )
-    row = col(ROW) if ROW in extras.columns else F.to_json(F.struct(*map(col, visible(extras.drop(EXTRA)))))
+    row = col(ROW) if ROW in extras.columns else as_json(extras.drop(EXTRA))
     origin = col(ORIGIN) if ORIGIN in extras.columns else F.lit(None).cast("string")
     return extras.select(row.alias(ROW), origin.alias(ORIGIN), reason.cast(REASON_TYPE).alias(REASONS))

@@ -13,6 +13,7 @@ from lakehouse.pipeline.micro_batches import take_stream
 from lakehouse.pipeline.own_targets import forget, require_own_targets
 from lakehouse.pipeline.reading import load, pinned_inputs, pins, read_of, table_pin
 from lakehouse.pipeline.recovery import finish_dead_run, settle_dead_run
+from lakehouse.pipeline.replaying import finish_dead_replay
 from lakehouse.pipeline.run_records import begun, recorded, recorded_failure
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
 from lakehouse.planning.plan import Plan
@@ -42,6 +43,7 @@ def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool,
     session = job_session(spark, plan.job.config.spark)
     if full_refresh:
         forget([plan], session)
+    finish_dead_replay(plan, session)
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
     run = Run(plan, session, record, state, intent, watch)
     require_own_targets(run)

@@ -42,14 +42,15 @@ def let_go_of_record(run: Run) -> None:
     progress.save(run.folder, run.progress)
 
 
-def recorded_failure(plan: Plan, record: RunRecord, error: BaseException) -> BaseException:
-    """The error as the user meets it, its run on record."""
+def recorded_failure(plan: Plan, record: RunRecord, error: BaseException, folder: str | None = None) -> BaseException:
+    """The error as the user meets it, its run on record; `folder` is where its progress lies, if not where the job's does."""
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted(f"{plan.name} was interrupted; the next run finishes it")
     stopped = error if isinstance(error, Stopped) else None
     error = stopped.error if stopped is not None else error
     known = error if isinstance(error, LakehouseError) else readable(error)
-    failed = replace(_so_far(plan, record), state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
+    so_far = _so_far(folder or plan.layout.checkpoint(plan.name), record)
+    failed = replace(so_far, state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
     if isinstance(error, Refused):
         failed = with_outcome(failed, error.outcome, ())
     if stopped is not None:
@@ -96,10 +97,10 @@ def table_inputs(versions: Mapping[str, int]) -> tuple[Input, ...]:
     return tuple(Input(name, version=version) for name, version in versions.items())
 
 
-def _so_far(plan: Plan, record: RunRecord) -> RunRecord:
+def _so_far(folder: str, record: RunRecord) -> RunRecord:
     """The record with the batches that were finished before a failure."""
     try:
-        text = progress.load(plan.layout.checkpoint(plan.name))[0].record
+        text = progress.load(folder)[0].record
     except LakehouseError:  # a damaged checkpoint is the failure itself
         return record
     known = runs.from_json(text) if text else record
