@@ -103,7 +103,7 @@ def test_every_wrong_value_is_named_at_once(conf):
         "conf/x.yml:7: 'allow_empty' must be true or false, not 'maybe'",
         "conf/x.yml:9: 'quality_gate.max_quarantined' is refused: input should be less than or equal to 1 (found '135%')",
         "conf/x.yml:10: 'quality_gate.min_rows' is refused: input should be greater than or equal to 0 (found -1)",
-        "conf/x.yml:11: unknown key 'min_row'. Did you mean 'min_rows'? Known: max_quarantined, min_rows.",
+        "conf/x.yml:11: unknown key 'min_row'. Did you mean 'min_rows'? Known: dimensions, max_quarantined, max_quarantined_rows, min_rows.",
         "conf/x.yml:12: 'spark.a' must be a string, a whole number, a number or true or false, not a list",
         "conf/x.yml:13: 'stream.max_batches' is refused: input should be greater than or equal to 1 (found 0)",
         "conf/x.yml:14: 'rules' must be a list, not a mapping",
@@ -281,7 +281,7 @@ def test_a_problem_in_an_environment_is_named_there(conf):
             layer: [gold]
         """)  # fmt: skip
     assert problems(conf, SHOP, env="dev") == [
-        "conf/env/dev.yml:3: unknown key 'min_row'. Did you mean 'min_rows'? Known: max_quarantined, min_rows.",
+        "conf/env/dev.yml:3: unknown key 'min_row'. Did you mean 'min_rows'? Known: dimensions, max_quarantined, max_quarantined_rows, min_rows.",
         "conf/env/dev.yml:6: the variable NONE is not set; set it, or write ${NONE:-default}",
         "conf/env/dev.yml:7: 'layer' cannot be a list. Did you mean 'gold'? Known: bronze, gold, silver.",
     ]

@@ -20,13 +20,13 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "errors holding log sample_data sql_text tables",
+    0: "errors holding log measures sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
-    2: "config csv_files history intervals key_ranges lake lease quality raw_rows rules runs session table_layout text_files",
-    3: "cdc_formats conform diagnosis targets transforms upserts",
-    4: "change_data planning sources",
-    5: "contracts quarantine reports sinks",
-    6: "batches contract_reports quarantine_decisions",
+    2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
+    3: "cdc_formats conform diagnosis lake rule_results transforms upserts",
+    4: "planning sources targets",
+    5: "change_data contracts quarantine reports",
+    6: "batches contract_reports quarantine_decisions sinks",
     7: "pipeline",
     8: "api table_reports",
     9: "commands contract_commands quarantine_commands table_commands",
@@ -204,6 +204,14 @@ def test_the_words_of_the_spec_are_there():
         "surrogate_key",
         "sql",
     }
+    assert found["rule"] >= {
+        "email", "uuid", "iso_date", "url", "phone", "one_of_columns_set", "columns_equal", "columns_ordered", "digits",
+        "starts_with", "not_blank", "no_outer_blanks", "valid_json", "json_has", "sum_of_columns",
+    }  # fmt: skip
+    assert found["set_rule"] >= {
+        "unique", "foreign_key", "outliers", "reconcile", "row_count", "aggregate", "freshness", "completeness",
+        "distinct_count", "drift",
+    }  # fmt: skip
     assert found["sink"] >= {"append", "overwrite", "merge", "files"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from pyspark.sql import functions as F
 from lakehouse import ConfigError, registry
 from lakehouse.frames import FATE, REASON_TYPE, REASONS
 from lakehouse.quality import FATES, VALID, Check, with_fate, with_reasons
+from lakehouse.registry import Dimension
 from lakehouse.session import job_session
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -115,6 +117,26 @@ CASES = [
     Case("not_in_future", {}, "date", [date(2026, 3, 1), None], [date(2026, 3, 2)]),
     Case("not_in_future", {}, "timestamp_ntz", [datetime(2026, 3, 1, 12), None], [datetime(2026, 3, 1, 13)]),
     Case("not_in_future", {}, "string", ["2026-03-01 11:00:00", None], ["2026-03-02", "soon", ""]),
+    Case("email", {}, "string", ["a@b.co", "A.b+c_d-e@sub.example-1.org", "'x'@y.zz", "1" * 64 + "@b.co", None], ["", "a@b", "@b.co", "a b@c.de", "a@b..co", ".a@b.co", "a.@b.co", "a..b@c.de", "a@-b.co", "a@b-.co", "a@b.co\n", " a@b.co", "a@@b.co", "a@b@c.de", "a@b.co,c@d.eu", "\u00e4@b.co", "1" * 65 + "@b.co"]),
+    Case("uuid", {}, "string", ["123e4567-e89b-12d3-a456-426614174000", "123E4567-E89B-12D3-A456-426614174000", "00000000-0000-0000-0000-000000000000", None], ["", "123e4567e89b12d3a456426614174000", "{123e4567-e89b-12d3-a456-426614174000}", "123e4567-e89b-12d3-a456-42661417400g", "123e4567-e89b-12d3-a456-426614174000\n"]),
+    Case("iso_date", {}, "string", ["2026-03-01", "2024-02-29", "0001-01-01", "9999-12-31", None], ["", "2026-02-30", "2025-02-29", "2026-3-1", "20260301", "01/03/2026", "2026-03-01T00:00:00", " 2026-03-01", "2026-03-01\n", "2026-13-01", "0000-00-00"]),
+    Case("iso_date", {}, "date", [date(2026, 3, 1), None], []),
+    Case("url", {}, "string", ["http://a.de", "https://www.a-b.de:8080/x?y=1#z", "HTTP://a.de", "http://localhost", "http://127.0.0.1/x", "http://[::1]:80/", "https://u:p@a.de/", None], ["", "a.de", "ftp://a.de", "http://", "http:///x", "http://a de", "http://a.de/x y", "javascript:alert(1)", "http://-a.de", "http://a..de", "http://a.de\n", "http://a.de:port"]),
+    Case("url", {"schemes": ["s3a", "s3"]}, "string", ["s3a://bucket/key", "s3://b", None], ["http://a.de", "s3x://b"]),
+    Case("phone", {}, "string", ["+4989123456", "+1 (650) 555-0100", "+44 20 7946 0958", "+1.650.555.0100", "+1234567", "+123456789012345", None], ["", "089 123456", "+0891234567", "+123456", "+1234567890123456", "+49 89  1234567", "+49-89-abc", "++4989123456", "+4989123456\n", "+4989123456 "]),
+    Case("phone", {"international": False}, "string", ["089 1234567", "(089) 1234567", "089/1234567", "+49 89 123456", None], ["", "12345", "call me"]),
+    Case("phone", {"separators": False}, "string", ["+4989123456", None], ["+49 89123456"]),
+    Case("digits", {}, "string", ["0", "007", None], ["", "-1", "1.0", " 1", "1e3", "\u0663", "1\n"]),
+    Case("digits", {"min": 2, "max": 3}, "string", ["12", "123", None], ["1", "1234"]),
+    Case("digits", {"min": 3, "max": 3}, "int", [123, None], [-12, 12]),
+    Case("starts_with", {"prefix": "O-"}, "string", ["O-1", "O-", None], ["", "o-1", " O-1", "O"]),
+    Case("starts_with", {"prefix": ["a%", "_"]}, "string", ["a%b", "_", None], ["ab", "b_"]),
+    Case("starts_with", {"prefix": "1"}, "int", [1, 12, None], [2, -1]),
+    Case("not_blank", {}, "string", ["a", " a ", "0"], [None, "", " ", "\t\n", "\u00a0", "\u2003"]),
+    Case("no_outer_blanks", {}, "string", ["", "a", "a b", None], [" a", "a ", "a\n", "\u00a0a", " "]),
+    Case("valid_json", {}, "string", ['{"a": [1, null]}', "[]", "1", '"a"', "null", " true ", None], ["", " ", "{", "{'a':1}", '{"a":1} x', "1 2", "1,2", "1],[2", '1,"b":2', "NaN", "[1,]", '{"a":1,"a":2}', "01"]),
+    Case("json_has", {"path": "$.a.b"}, "string", ['{"a":{"b":0}}', '{"a":{"b":""}}', None], ["", "{", "{}", '{"a":null}', '{"a":{"b":null}}', '{"a":"b"}', '{"a":{"b":1}} x', "[1]"]),
+    Case("json_has", {"path": "$.a[1]['x y']"}, "string", ['{"a":[0,{"x y":1}]}', None], ['{"a":[{"x y":1}]}']),
 ]  # fmt: skip
 
 
@@ -145,7 +167,73 @@ def test_a_rule_passes_fails_and_lets_null_pass(verdicts, number):
 
 
 def test_every_rule_has_cases():
-    assert {entry.name for entry in registry.known("rule")} == {case.rule for case in CASES}
+    assert {entry.name for entry in registry.known("rule")} == {case.rule for case in (*CASES, *PAIRS)}
+
+
+# --- several columns
+
+PAIRS = [
+    Case("one_of_columns_set", {"columns": ["a", "b"]}, "string", [("x", None), (None, ""), ("x", "y")], [(None, None)]),
+    Case("one_of_columns_set", {"columns": ["a", "b"], "exactly_one": True}, "int", [(0, None), (None, 1)], [(None, None), (1, 1)]),
+    Case("one_of_columns_set", {"columns": "a"}, "int", [(0, None)], [(None, 1)]),
+    Case("columns_equal", {"columns": ["a", "b"]}, "string", [("x", "x"), (None, "x"), ("x", None), (None, None)], [("x", "X"), ("x", "x ")]),
+    Case("columns_equal", {"columns": ["a", "b"]}, "double", [(NAN, NAN), (0.0, -0.0), (None, NAN)], [(0.0, NAN), (0.1, 0.3)]),
+    Case("columns_equal", {"columns": ["a", "b"], "tolerance": 0.5}, "double", [(1.0, 1.5), (None, 1.0)], [(1.0, 1.6), (NAN, NAN)]),
+    Case("columns_equal", {"columns": ["a", "b"], "tolerance": 0.01}, "decimal(12,2)", [(Decimal("1.00"), Decimal("1.01"))], [(Decimal("1.00"), Decimal("1.02"))]),
+    Case("columns_equal", {"columns": ["a", "b"], "tolerance": 1}, "int", [(1, 2)], [(1, 3), (2147483647, -1)]),
+    Case("columns_ordered", {"columns": ["a", "b"]}, "int", [(1, 1), (1, 2), (None, 1), (1, None)], [(2, 1)]),
+    Case("columns_ordered", {"columns": ["a", "b"], "strict": True}, "date", [(date(2026, 1, 1), date(2026, 1, 2)), (None, None)], [(date(2026, 1, 1), date(2026, 1, 1))]),
+    Case("columns_ordered", {"columns": ["a", "b"]}, "double", [(1.0, NAN), (NAN, NAN)], [(NAN, 1.0)]),
+    Case("sum_of_columns", {"columns": ["a", "a"], "other": "b"}, "int", [(1, 2), (None, 1), (1, None), (-1, -2)], [(1, 1), (2147483647, 1)]),
+    Case("sum_of_columns", {"columns": ["a", "b"], "other": "b", "tolerance": 0.1}, "double", [(0.05, 1.0), (None, 1.0)], [(0.2, 1.0), (NAN, 1.0), (1.0, NAN)]),
+    Case("sum_of_columns", {"columns": ["a"], "other": "b"}, "decimal(12,2)", [(Decimal("0.10"), Decimal("0.10"))], [(Decimal("0.10"), Decimal("0.11"))]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PAIRS, ids=[f"{case.rule} {case.options} {case.kind}" for case in PAIRS])
+def test_a_rule_over_several_columns_passes_fails_and_errs_for_a_row_alone(session, case):
+    rows = [*case.passes, *case.fails]
+    df = session.createDataFrame([(i, *pair) for i, pair in enumerate(rows)], f"i int, a {case.kind}, b {case.kind}")
+    found = sorted(df.select("i", check(case.rule, **case.options).fails).collect())
+    assert [repr(rows[i]) for i, failed in found if failed] == list(map(repr, case.fails))
+
+
+def test_a_chain_of_columns_is_in_order_whatever_is_null_in_it(session):
+    rows = [(1, 2, 3), (1, None, 3), (3, None, 1), (None, 2, 1), (2, 1, 3)]
+    df = session.createDataFrame(rows, "a int, b int, c int")
+    found = [row[0] for row in df.select(check("columns_ordered", columns=["a", "b", "c"]).fails).collect()]
+    assert found == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("name", sorted({case.rule for case in (*CASES, *PAIRS)}))
+def test_a_rule_that_claims_to_be_total_never_raises(session, name):
+    """What is `total` is evaluated without a net: under every fuzzed text it must give an answer."""
+    entry = registry.find("rule", name)
+    if not entry.traits.get("total"):
+        return
+    options = {"prefix": {"prefix": "a"}, "path": {"path": "$.a"}, "columns": {"columns": ["x", "i"]}}
+    given_ = {key: value for word, more in options.items() if word in entry.options.model_json_schema()["properties"]
+              for key, value in more.items()}  # fmt: skip
+    if "column" in entry.options.model_json_schema()["properties"]:
+        given_["column"] = "x"
+    values = [
+        None,
+        "",
+        "\x00",
+        "\ud7ff",
+        "9" * 400,
+        "{" * 300,
+        "-" * 99,
+        "2026-99-99",
+        "999999999-01-01",
+        "+1" + "(" * 20,
+    ]
+    assert len(frame(session, "string", values).select(holds(name, **given_)).collect()) == len(values)
+
+
+def test_every_rule_takes_a_name_a_where_a_fate_and_a_dimension_and_has_one():
+    for entry in registry.known("rule"):
+        assert entry.traits["dimension"] in typing.get_args(Dimension), entry.name
 
 
 def test_a_field_of_a_struct_can_be_asked_for(session):
@@ -297,6 +385,10 @@ sink:
         ("length: {column: x, where: 'nope > 1'}", "rule 'length': [UNRESOLVED_COLUMN"),
         ("not_in_future: {column: id}", "rule 'not_in_future': [DATATYPE_MISMATCH"),
         ("not_in_future: {column: d, tolerance: soon}", "rule 'not_in_future': 'tolerance' must be like "),
+        ("json_has: {column: x, path: a.b}", "rule 'json_has': 'a.b' is no path; it is like $.address.city"),
+        ("columns_ordered: {columns: [id]}", "rule 'columns_ordered': 'columns' must"),
+        ("columns_equal: {columns: [id, y]}", "rule 'columns_equal': [UNRESOLVED_COLUMN"),
+        ("sum_of_columns: {columns: [id], other: d}", "rule 'sum_of_columns': [DATATYPE_MISMATCH"),
         ("accepted_values: {column: x, values: []}", "rule 'accepted_values': 'values' must not be empty"),
     ],
 )  # fmt: skip
@@ -324,3 +416,11 @@ def test_a_rules_own_name_and_its_options_are_in_the_reason(project):
     assert (record.rows_valid, record.rows_quarantined, record.rows_dropped) == (0, 1, 1)
     (row,) = project.rows("silver.x__quarantine")
     assert row["reasons"] == [{"rule": "long enough", "column": "x", "message": "length does not hold (min: 2)"}]
+
+
+def test_a_reason_tells_all_the_columns_of_its_rule(project):
+    project.job("x", JOB.replace("RULE", "columns_equal: {columns: [id, x], where: id = 2 or x is not null}"))
+    assert project.run("x").rows_quarantined == 1
+    (row,) = project.rows("silver.x__quarantine")
+    reason = {"rule": "columns_equal(id, x)", "column": "id, x", "message": "columns_equal does not hold"}
+    assert row["reasons"] == [reason]

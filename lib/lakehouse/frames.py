@@ -19,6 +19,9 @@ from lakehouse.sql_text import is_query, with_views
 EXTRA = "__extra"
 """The column in which a transform flags the rows that it takes out: NULL keeps a row, a text is the reason."""
 
+HOLDS = "__holds"
+"""The column in which a set rule says whether a row holds; NULL passes."""
+
 HIDDEN_PREFIX = "__lake_"
 FILE = f"{HIDDEN_PREFIX}file"  # from a source: the row's file
 MALFORMED = f"{HIDDEN_PREFIX}malformed"  # from a source: the raw text of a record that could not be parsed, else NULL
@@ -92,6 +95,19 @@ def file_name() -> Column:
     return F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/").alias(FILE)
 
 
+def greatest_first(order_by: Iterable[str]) -> list[tuple[str, Column]]:
+    """Each column of an order with it: the greatest first (`name asc`: the smallest), NULLs last."""
+    return [_ordered(text.strip()) for text in order_by]
+
+
+def _ordered(text: str) -> tuple[str, Column]:
+    name, _, direction = text.rpartition(" ")
+    if direction.lower() not in ("asc", "desc"):
+        return text, col(text).desc_nulls_last()
+    name = name.strip()
+    return name, col(name).asc_nulls_last() if direction.lower() == "asc" else col(name).desc_nulls_last()
+
+
 def any_null(names: Iterable[str]) -> Column:
     """True for a row in which one of these columns is NULL."""
     return reduce(Column.__or__, [col(name).isNull() for name in names])
@@ -126,6 +142,50 @@ def attempt(condition: Column) -> Column:
     wrapped = F.struct(condition.alias("value"))
     expression = tools.expression(wrapped._jc)
     return type(wrapped)(tools.column(jvm.org.apache.spark.sql.catalyst.expressions.TryEval(expression)))
+
+
+def filtered(aggregate: Column, condition: Column) -> Column:
+    """The aggregate over the rows for which the condition is true: each aggregate function in it gets a FILTER.
+
+    Spark has this in SQL text alone; for a row that is left out no input of the function is evaluated.
+    """
+    spark: Any = SparkSession.active()._jsparkSession
+    tools = SparkSession.active()._jvm.org.apache.spark.sql.classic.ExpressionUtils  # type: ignore[union-attr]
+    found = _filtered(spark, spark.expression(aggregate._jc), spark.expression(condition._jc))
+    return type(aggregate)(tools.column(found))
+
+
+def _filtered(spark: Any, expression: Any, condition: Any) -> Any:
+    jvm: Any = SparkSession.active()._jvm
+    if expression.getClass().getSimpleName() == "UnresolvedFunction" and _is_aggregate(spark, expression.nameParts()):
+        if expression.filter().isDefined():
+            condition = jvm.org.apache.spark.sql.catalyst.expressions.And(expression.filter().get(), condition)
+        return expression.copy(
+            expression.nameParts(), expression.arguments(), expression.isDistinct(), jvm.scala.Option.apply(condition),
+            expression.ignoreNulls(), expression.orderingWithinGroup(), expression.isInternal(),
+        )  # fmt: skip
+    children = [expression.children().apply(index) for index in range(expression.children().size())]
+    if not children:
+        return expression
+    inner = [_filtered(spark, child, condition) for child in children]
+    return expression.withNewChildren(jvm.org.apache.spark.api.python.PythonUtils.toSeq(inner))
+
+
+def _is_aggregate(spark: Any, name: Any) -> bool:
+    jvm: Any = SparkSession.active()._jvm
+    identifier = jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(name.last())
+    found = spark.sessionState().functionRegistry().lookupFunction(identifier)
+    return bool(found.isDefined() and found.get().getGroup() == "agg_funcs")
+
+
+def parsed_json(text: Column) -> Column:
+    """The text as a variant; NULL where it is not one JSON value and nothing else.
+
+    Spark reads a value and leaves what follows it: only what closes both an array and an object is the whole text.
+    """
+    listed = F.try_parse_json(F.concat(F.lit("["), text, F.lit("]")))
+    held = F.try_parse_json(F.concat(F.lit('{"value":'), text, F.lit("}")))
+    return F.when(listed.isNotNull(), F.try_variant_get(held, "$.value", "variant"))
 
 
 def constant(df: DataFrame, value: Any, kind: DataType) -> Column:

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from lakehouse import lake
+from lakehouse.commits import Commit
 from lakehouse.frames import ORIGIN, REASONS, ROW, col
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import query
@@ -31,7 +32,7 @@ _SETTINGS = Settings(table_properties={"delta.enableDeletionVectors": "false"})
 
 
 def write(
-    broken: DataFrame, spark: SparkSession, plan: Plan, commit: lake.Commit, run_id: str, now: datetime, schema: str
+    broken: DataFrame, spark: SparkSession, plan: Plan, commit: Commit, run_id: str, now: datetime, schema: str
 ) -> Written:
     """Adds the broken rows, once for this identity; of a source that is read in full each time, those not there yet.
 
@@ -57,12 +58,10 @@ def withdraw(spark: SparkSession, plan: Plan, run_ids: Sequence[str]) -> None:
     if before is None or not run_ids:
         return
     listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-    lake.delete_where(
-        spark, before.path, f"run_id IN ({listed})", lake.Commit(f"{plan.name}/withdraw/{run_ids[-1]}", 0)
-    )
+    lake.delete_where(spark, before.path, f"run_id IN ({listed})", Commit(f"{plan.name}/withdraw/{run_ids[-1]}", 0))
 
 
-def settle(ids: DataFrame, broken: DataFrame | None, spark: SparkSession, plan: Plan, commit: lake.Commit) -> Written:
+def settle(ids: DataFrame, broken: DataFrame | None, spark: SparkSession, plan: Plan, commit: Commit) -> Written:
     """Marks the replayed rows (`id`), once for this identity: those that are `broken` again stay open, with their new
     reasons; `broken` has ORIGIN (the id) and REASONS, and is None where no row is.
     """

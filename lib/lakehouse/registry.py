@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +13,16 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal, Protocol, TypeVar, get_type_hints, overload
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    create_model,
+)
 
 from lakehouse.errors import ConfigError, Problem
 from lakehouse.sql_text import with_clock
@@ -36,7 +46,7 @@ _BY_POSITION: dict[Kind, tuple[str, ...]] = {
 }
 
 # Given by the pipeline to a function that asks for them by name; never options.
-GIVEN = frozenset({"now", "tables", "read"})
+GIVEN = frozenset({"now", "tables", "read", "counted", "profiles"})
 
 # before a parameter's name in its model: pydantic keeps names like `schema` and `copy` for itself
 _FIELD = "option_"
@@ -72,6 +82,23 @@ def length_of(duration: str) -> timedelta:
     return timedelta(**{f"{unit.removesuffix('s')}s": float(number)})
 
 
+def _share(value: object) -> object:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    return float(match[1]) / 100 if match else value
+
+
+_SHARE = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": 1},
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$|\$\{"},
+    ]
+}
+Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1), WithJsonSchema(_SHARE)]
+"""A share of rows: `35%` or 0.35."""
+
+Dimension = Literal["completeness", "accuracy", "consistency", "timeliness", "validity", "uniqueness"]
+"""What kind of quality a rule is about."""
+
 Extras = Literal["drop", "quarantine"]
 """Where the rows go that a transform takes out."""
 
@@ -91,8 +118,13 @@ class Registered:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
+    def said(self) -> str:
+        """What it is, as a message calls it: `rule 'unique'`."""
+        return f"{self.kind.removeprefix('set_')} '{self.name}'"
+
+    @property
     def given(self) -> set[str]:
-        """Which of `now`, `tables` and `read` the function asks for."""
+        """Which of the things that the pipeline has to give the function asks for."""
         return set(GIVEN) & set(inspect.signature(self.function).parameters)
 
     @property
@@ -153,6 +185,13 @@ def find(kind: Kind, name: str, module: str | None = None) -> Registered | None:
         if owner in entries:
             return entries[owner]
     return next((entry for owner, entry in entries.items() if not _is_job_script(owner)), None)
+
+
+def find_rule(name: str, module: str | None = None) -> Registered | None:
+    """The row or set rule of a name: the job's own script's first, then any other."""
+    found = [entry for kind in ("rule", "set_rule") if (entry := find(kind, name, module)) is not None]
+    own = [entry for entry in found if entry.function.__module__ == module]
+    return next(iter([*own, *found]), None)
 
 
 def known(kind: Kind, module: str | None = None) -> list[Registered]:

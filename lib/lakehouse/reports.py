@@ -142,8 +142,8 @@ def plan_text(plan: Plan) -> str:
     config = plan.job.config
     lines = [f"{plan.name} ({config.layer}): {config.description or ''}".rstrip(": ")]
     lines.append(f"  read       {_step_text(plan.source)} ({plan.read})")
-    if plan.job.config.inputs:
-        lines.append(f"  inputs     {', '.join(plan.job.config.inputs)}")
+    if plan.looked_up:
+        lines.append(f"  inputs     {', '.join(plan.looked_up)}")
     if plan.contract is not None:
         lines.append(f"  contract   {plan.contract.name} {plan.contract.version}: {len(plan.contract.fields)} fields")
     lines += [f"  rule       {rule.name}: {rule.settings.on_fail}" for rule in plan.rules]
@@ -186,9 +186,10 @@ def jobs_table(plans: Sequence[Plan]) -> str:
 
 
 def words_page(kind: registry.Kind) -> str:
-    """Every registered word of a kind with its options, from the code itself."""
+    """Every registered word of a kind with its options, from the code itself; rules of both kinds together."""
+    kinds: tuple[registry.Kind, ...] = ("rule", "set_rule") if kind == "rule" else (kind,)
     blocks = []
-    for entry in registry.known(kind):
+    for entry in [entry for one in kinds for entry in registry.known(one)]:
         options = []
         for info in entry.options.model_fields.values():
             default = "" if info.is_required() else f" = {json.dumps(info.default)}"

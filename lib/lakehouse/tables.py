@@ -59,6 +59,11 @@ class Layout:
         """The table of the run records."""
         return self._below(self._own, "_runs")
 
+    @property
+    def quality(self) -> str:
+        """The table of what each rule said in each run."""
+        return self._below(self._own, "_quality")
+
     def join(self, *parts: str) -> str:
         """A place below the root."""
         return self._below(self.root, *parts)

@@ -11,19 +11,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.types import NullType, StringType, StructField, StructType
 
 from lakehouse.column_types import require_same_types
+from lakehouse.commits import Commit, CommitInfo, find_commit
 from lakehouse.errors import ConfigError, LakehouseError, SinkError
 from lakehouse.frames import col, visible
-from lakehouse.lake import (
-    Commit,
-    CommitInfo,
-    Snapshot,
-    allow_widening,
-    create,
-    find_commit,
-    require_constraints,
-    save,
-    snapshot,
-)
+from lakehouse.lake import Snapshot, allow_widening, create, require_constraints, save, snapshot
 from lakehouse.table_layout import cluster, require_partitions
 from lakehouse.tables import Layout
 

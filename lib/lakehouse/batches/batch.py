@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation
 
 from lakehouse import lake
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.cdc_rows import fitted
-from lakehouse.batches.counting import Pass, counts_of_everything, counts_without_write, one_pass
+from lakehouse.batches.counting import (
+    Pass,
+    Taken,
+    completed,
+    one_pass,
+    taken_from_everything,
+    taken_without_write,
+)
 from lakehouse.batches.evidence import broken_keys, save_evidence
-from lakehouse.batches.gate import is_gated, require_gate
+from lakehouse.batches.gate import is_gated, require_gate, warnings
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.batches.routes import fits, require_sink_columns
 from lakehouse.batches.step_errors import constraints_named, explained
+from lakehouse.batches.tally import results_of
 from lakehouse.conform import ignored_columns
+from lakehouse.frames import REPLAYED
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.tables import resolved
 from lakehouse.targets import Settings, Write, Written
@@ -28,19 +37,25 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
 
     Raises Refused where a gate or a `fail` rule stops it: the evidence is in the quarantine then, the targets untouched.
     """
-    one = one_pass(batch, raw)
+    held, gated = _is_held(batch.plan), is_gated(batch.plan)
+    one = one_pass(batch, raw, measures=held or not gated)
     require_sink_columns(batch.plan, one.rows)
-    if _is_held(batch.plan):
+    if held:
         one = replace(one, rows=one.rows.localCheckpoint())
-    counted = _counted_before(batch, raw, one)
-    if counted is not None and is_gated(batch.plan):
-        require_gate(batch, raw, counted)
-    written = [_write(batch, raw, one.rows, sink, counted) for sink in batch.plan.sinks]
-    counts = counted or _counted_by(written, one) or counts_of_everything(batch, raw)
-    broken = save_evidence(batch, raw, counts, "quarantine")
+    known = _taken_before(batch, raw, one)
+    if known is not None and gated:
+        known = completed(batch, raw, known)
+        require_gate(batch, raw, known)
+    written = [_write(batch, raw, one.rows, sink, known) for sink in batch.plan.sinks]
+    known = completed(batch, raw, known or _taken_by(written, one) or taken_from_everything(batch, raw))
+    tally = Observation()
+    broken = save_evidence(batch, raw, known.counts, "quarantine", tally)
+    # a few rows that are replayed say nothing of what the source is like
+    results = () if REPLAYED in raw.columns else results_of(batch, raw, known, tally if broken is not None else None)
     ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))
-    notes = tuple(note for item in written for note in item.notes)
-    return Outcome(counts | _totals(written), tuple(written), broken, tuple(dict.fromkeys(ignored)), notes)
+    notes = [note for item in written for note in item.notes] + warnings(known.verdicts)
+    counts = known.counts | _totals(written)
+    return Outcome(counts, tuple(written), broken, tuple(dict.fromkeys(ignored)), tuple(notes), results)
 
 
 def check(batch: Batch, raw: DataFrame) -> None:
@@ -54,16 +69,16 @@ def _is_held(plan: Plan) -> bool:
     return several and not all(step.entry.traits.get("row_wise") for step in plan.transforms)
 
 
-def _counted_before(batch: Batch, raw: DataFrame, one: Pass) -> dict[str, int] | None:
+def _taken_before(batch: Batch, raw: DataFrame, one: Pass) -> Taken | None:
     """The counts where they are known before the first write, or must be; None where the write takes them."""
     if _is_held(batch.plan):
-        return one.counts() or counts_of_everything(batch, raw)
-    return counts_without_write(batch, raw) if is_gated(batch.plan) else None
+        return one.taken() or taken_from_everything(batch, raw)
+    return taken_without_write(batch, raw, one.asked) if is_gated(batch.plan) else None
 
 
-def _counted_by(written: Sequence[Written], one: Pass) -> dict[str, int] | None:
+def _taken_by(written: Sequence[Written], one: Pass) -> Taken | None:
     """The counts that a write took; None where each was in already, so that nothing was read."""
-    return one.counts() if any(not item.repeated for item in written) else None
+    return one.taken() if any(not item.repeated for item in written) else None
 
 
 def _totals(written: Sequence[Written]) -> dict[str, int]:
@@ -75,12 +90,12 @@ def _totals(written: Sequence[Written]) -> dict[str, int]:
     return totals | {"rows_to_sink": sum(item.rows for item in written)}
 
 
-def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, counted: Mapping[str, int] | None) -> Written:
+def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, known: Taken | None) -> Written:
     plan = batch.plan
     with constraints_named(sink.target, personal_columns(plan)), explained(plan, sink.step):
         if plan.job.config.sinks:
             rows = rows.where(fits(plan, sink))
-        commit = batch.commit(batch.write_of(sink), counts=dict(counted or {}))
+        commit = batch.commit(batch.write_of(sink), counts=known.counts if known else {})
         path = sink.step.option("path")
         place = resolved(str(path), plan.job.root) if path else None
         keys = partial(broken_keys, batch, raw)

@@ -12,22 +12,24 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import lake
+from lakehouse import lake, rule_results
 from lakehouse.batches.cdc_rows import with_refused
 from lakehouse.batches.job_columns import shape_of
 from lakehouse.batches.routes import fits
+from lakehouse.batches.rule_checks import DELETES, FLAG, TRUNCATES, checks_of, deleting, truncating
+from lakehouse.batches.set_rules import with_flags
 from lakehouse.batches.step_errors import explained, problem_of
 from lakehouse.change_data import event_log
 from lakehouse.change_data.unfit import TOO_LATE
+from lakehouse.commits import Commit
 from lakehouse.conform import Shape, conform
 from lakehouse.errors import ConfigError, Problem
-from lakehouse.frames import EXTRA, FATE, HIDDEN_PREFIX, REASONS, SKIPPED, col
+from lakehouse.frames import EXTRA, FATE, REASONS, SKIPPED, col
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
 from lakehouse.quality import WARNED, Check, with_fate
 from lakehouse.registry import call_options
+from lakehouse.rule_results import RuleResult
 from lakehouse.targets import Written
-
-_DELETES, _TRUNCATES = f"{HIDDEN_PREFIX}deletes_or_truncates", f"{HIDDEN_PREFIX}truncates"
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,13 @@ class Batch:
         return shape_of(self.plan, self.run_id, self.now)
 
     @cached_property
-    def checks(self) -> list[tuple[Step, Check]]:
-        """The rules as columns, each with its step."""
-        return [(rule.step, _check(self, rule)) for rule in self.plan.rules]
+    def checks(self) -> list[tuple[RuleStep, Check]]:
+        """The rules that name rows as columns, each with its step; a set rule's is there once its flag is."""
+        return checks_of(self.plan, self.now)
+
+    def profiles(self, rule: str) -> list[Any]:
+        """What a rule on the whole batch kept of earlier accepted runs, the newest first."""
+        return rule_results.profiles(self.plan.layout, self.plan.name, rule, before=self.now)
 
     def remembered(self, sink: SinkStep) -> DataFrame | None:
         """The events that a change-data sink knew before this batch."""
@@ -71,12 +77,10 @@ class Batch:
         """What tells a sink's write from the batch's others."""
         return f"{sink.target}/{self.plan.sinks.index(sink)}"
 
-    def commit(self, step: str, **note: Any) -> lake.Commit:
+    def commit(self, step: str, **note: Any) -> Commit:
         """The identity of one of this batch's writes."""
         known = {"run_id": self.run_id, "job": self.plan.name, "batch": self.number, "config": self.plan.fingerprint}
-        return lake.Commit(
-            f"{self.plan.name}/{step}/{self.checkpoint}", self.number, {**known, "input": self.input, **note}
-        )
+        return Commit(f"{self.plan.name}/{step}/{self.checkpoint}", self.number, {**known, "input": self.input, **note})
 
 
 @dataclass(frozen=True)
@@ -88,28 +92,32 @@ class Outcome:
     quarantined: Written | None = None
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    results: tuple[RuleResult, ...] = ()
 
 
 def checked(batch: Batch, raw: DataFrame) -> DataFrame:
-    """The conformed frame with each row's fate."""
-    checks = batch.checks
-    with explained(batch.plan):
-        frame = with_refused(batch.plan, conform(raw, batch.shape))
-    for flag, conditions in ((_DELETES, deleting(batch.plan)), (_TRUNCATES, truncating(batch.plan))):
+    """The conformed frame with each row's fate: first by the row rules, then by the set rules over what those leave."""
+    plan = batch.plan
+    with explained(plan):
+        frame = with_refused(plan, conform(raw, batch.shape))
+    for flag, conditions in ((DELETES, deleting(plan)), (TRUNCATES, truncating(plan))):
         if conditions:
             frame = frame.withColumn(flag, _is_any(conditions, frame))
+    checks = [(rule, check) for rule, check in batch.checks if not rule.flags]
     try:
-        return with_fate(frame, [check for _, check in checks])
+        judged = with_fate(frame, [check for _, check in checks])
     except (AnalysisException, ParseException):
-        problems = [problem for step, check in checks for problem in _problems(batch.plan, step, check, frame)]
+        problems = [problem for rule, check in checks for problem in _problems(plan, rule.step, check, frame)]
         if problems:
             raise ConfigError(problems) from None
         raise
+    return with_flags(plan, judged, batch.now, batch.tables)
 
 
 def sound(checked_rows: DataFrame) -> DataFrame:
     """The rows that no rule took out: what the transforms get."""
-    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, SKIPPED, _DELETES, _TRUNCATES)
+    flags = [name for name in checked_rows.columns if name.startswith(FLAG)]
+    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, SKIPPED, DELETES, TRUNCATES, *flags)
 
 
 def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, str, DataFrame], DataFrame]) -> DataFrame:
@@ -156,23 +164,6 @@ def guarded(plan: Plan) -> list[SinkStep]:
     return [sink for sink in plan.sinks if {sink.step.option(name) for name in options} - {None, "error"}]
 
 
-def deleting(plan: Plan) -> list[str]:
-    """The conditions under which a row deletes or truncates."""
-    options = ["apply_as_deletes", "apply_as_truncates"]
-    # a change that deletes may have no more than its key
-    return _conditions(plan, [*options, "delete_when"] if plan.source.option("cdc_format") else options)
-
-
-def truncating(plan: Plan) -> list[str]:
-    """The conditions under which a row truncates, and needs no key."""
-    return _conditions(plan, ["apply_as_truncates"])
-
-
-def _conditions(plan: Plan, options: Sequence[str]) -> list[str]:
-    found = [sink.step.option(option) for sink in plan.sinks for option in options]
-    return [str(condition) for condition in found if condition]
-
-
 def _is_any(conditions: Sequence[str], frame: DataFrame) -> Column:
     """True for a row that one of the conditions holds for. False where a condition needs the transforms first."""
     found = F.expr(" OR ".join(f"coalesce({condition}, false)" for condition in conditions))
@@ -183,42 +174,9 @@ def _is_any(conditions: Sequence[str], frame: DataFrame) -> Column:
     return found
 
 
-def _decides(plan: Plan, column: str | None, *options: str) -> bool:
-    """True for a column that one of the sinks' options names, under the name that it has before the transforms."""
-    names = {name for sink in plan.sinks for option in options for name in sink.step.option(option) or []}
-    for step in reversed(plan.transforms):
-        if step.name == "rename":
-            before = {new: old for old, new in (step.option("columns") or {}).items()}
-            names = {before.get(name, name) for name in names}
-    return column in names
-
-
-def _exempt(plan: Plan, column: str | None) -> str | None:
-    """The flag of the rows that a rule on the column does not ask: a key says what to delete, not what to truncate."""
-    if deleting(plan) and not _decides(plan, column, "keys", "sequence_by"):
-        return _DELETES
-    return _TRUNCATES if truncating(plan) and not _decides(plan, column, "sequence_by") else None
-
-
 def quarantines_extras(step: Step) -> bool:
     """True where the rows that a transform takes out are quarantined, not dropped."""
     return str(step.option("extras", "quarantine")) == "quarantine"
-
-
-def _check(batch: Batch, rule: RuleStep) -> Check:
-    with explained(batch.plan, rule.step):
-        holds = rule.step.call(now=batch.now)
-    options = ", ".join(f"{name}: {value}" for name, value in rule.step.given.items() if name != "column")
-    said = f"{rule.step.name} does not hold" + (f" ({options})" if options else "")
-    settings = type(rule.settings).model_validate(
-        rule.settings.model_dump(exclude_unset=True), context={"now": batch.now}
-    )
-    total, column = bool(rule.step.entry.traits.get("total")), rule.step.option("column")
-    where = settings.where
-    exempt = _exempt(batch.plan, column)
-    if exempt is not None:
-        where = f"NOT {exempt}" if where is None else f"NOT {exempt} AND ({where})"
-    return Check(rule.name, column, said, settings.on_fail, holds, where, total=total)
 
 
 def _problems(plan: Plan, step: Step, check: Check, frame: DataFrame) -> list[Problem]:

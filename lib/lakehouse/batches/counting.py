@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, takes_out, transformed
 from lakehouse.batches.job_columns import without_bronze_columns
+from lakehouse.batches.measuring import Asked, Figures, Judged, asked_of, judged, taken
 from lakehouse.batches.routes import fits_none
 from lakehouse.frames import EXTRA, col
 from lakehouse.planning.plan import Plan, Step
-from lakehouse.quality import counters
+from lakehouse.quality import any_fails, counters
 
+_DIMENSION = "dimension_"
 _PATIENCE = 10.0  # seconds until a count that does not come is taken by reading again
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is known of a batch once it was read: the counts by the run record's names, and the rules on the whole of it."""
+
+    counts: dict[str, int]
+    dimensions: Mapping[str, int] = field(default_factory=dict)  # rows that break a rule of a dimension with a limit
+    asked: Sequence[Asked] = ()
+    figures: Figures = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> tuple[Judged, ...]:
+        """What the rules on the whole batch say, those whose figures were taken."""
+        return judged(self.asked, self.figures)
 
 
 @dataclass(frozen=True)
@@ -28,23 +45,34 @@ class Pass:
     fates: Observation
     taken_out: Sequence[tuple[Step, Observation]]
     routes: Observation | None
+    asked: Sequence[Asked] = ()
+    measured: Observation | None = None
 
-    def counts(self) -> dict[str, int] | None:
-        """The counts, or None where no action has read the frame (a write that was in already)."""
-        found = _observed(self.fates)
+    def taken(self) -> Taken | None:
+        """What was counted, or None where no action has read the frame (a write that was in already)."""
+        found = observed(self.fates)
         if found is None:
             return None
-        extras = [(step, (_observed(seen) or {}).get("extras", 0)) for step, seen in self.taken_out]
+        extras = [(step, (_counted(seen) or {}).get("extras", 0)) for step, seen in self.taken_out]
         quarantined = sum(count for step, count in extras if quarantines_extras(step))
         dropped = sum(count for step, count in extras if not quarantines_extras(step))
-        unrouted = (_observed(self.routes) or {}).get("unrouted", 0) if self.routes is not None else 0
-        return _balanced(found, quarantined, dropped, unrouted)
+        unrouted = (_counted(self.routes) or {}).get("unrouted", 0) if self.routes is not None else 0
+        seen = observed(self.measured) if self.measured is not None else None
+        figures = {item.place: item.figures(seen) for item in self.asked if item.in_passing} if seen is not None else {}
+        return Taken(_balanced(found, quarantined, dropped, unrouted), _limited(found), self.asked, figures)
 
 
-def one_pass(batch: Batch, raw: DataFrame) -> Pass:
-    """The batch as one lazy frame: every count is taken by the action that writes it."""
+def one_pass(batch: Batch, raw: DataFrame, *, measures: bool = True) -> Pass:
+    """The batch as one lazy frame: every count is taken by the action that writes it, and what it can of the rules on the
+    whole batch, unless `measures` is false."""
     plan, fates = batch.plan, Observation()
-    seen = checked(batch, raw).observe(fates, *counters(_dispositions(plan)))
+    judged_rows = checked(batch, raw)
+    left = sound(judged_rows.observe(fates, *_counters(batch)))
+    asked = asked_of(batch, judged_rows, left)
+    passing = [column for item in asked if item.in_passing for column in item.aggregates]
+    measured = Observation() if passing and measures else None
+    if measured is not None:
+        left = left.observe(measured, *passing)
     taken_out: list[tuple[Step, Observation]] = []
 
     def count(step: Step, _: str, flagged: DataFrame) -> DataFrame:
@@ -52,31 +80,56 @@ def one_pass(batch: Batch, raw: DataFrame) -> Pass:
         taken_out.append((step, observation))
         return flagged.observe(observation, F.count_if(col(EXTRA).isNotNull()).alias("extras"))
 
-    rows = without_bronze_columns(plan, transformed(batch, sound(seen), count))
+    rows = without_bronze_columns(plan, transformed(batch, left, count))
     routes = Observation() if plan.job.config.sinks else None
     if routes is not None:
         rows = rows.observe(routes, F.count_if(fits_none(plan)).alias("unrouted"))
-    return Pass(rows, fates, taken_out, routes)
+    return Pass(rows, fates, taken_out, routes, asked, measured)
 
 
-def counts_without_write(batch: Batch, raw: DataFrame) -> dict[str, int]:
-    """The counts without a write: of the rules alone where no transform quarantines rows."""
+def taken_without_write(batch: Batch, raw: DataFrame, asked: Sequence[Asked]) -> Taken:
+    """The counts and figures without a write: of the rules alone where no transform quarantines rows."""
     if takes_out(batch.plan):
-        return counts_of_everything(batch, raw)
-    found = checked(batch, raw).agg(*counters(_dispositions(batch.plan))).first()
-    return _balanced(found.asDict() if found else {})
+        return taken_from_everything(batch, raw)
+    counts, figures = taken(batch, checked(batch, raw), _counters(batch), asked)
+    return Taken(_balanced(counts), _limited(counts), asked, figures)
 
 
-def counts_of_everything(batch: Batch, raw: DataFrame) -> dict[str, int]:
-    """The counts by reading everything and writing nothing."""
+def taken_from_everything(batch: Batch, raw: DataFrame) -> Taken:
+    """The counts, and what figures come with them, by reading everything and writing nothing."""
     one = one_pass(batch, raw)
     one.rows.write.format("noop").mode("overwrite").save()
-    return one.counts() or _balanced({})
+    return one.taken() or Taken(_balanced({}), asked=one.asked)
+
+
+def completed(batch: Batch, raw: DataFrame, known: Taken) -> Taken:
+    """The same with the figures that no pass could take along, by one more."""
+    missing = [item for item in known.asked if item.place not in known.figures]
+    if not missing:
+        return known
+    _, figures = taken(batch, checked(batch, raw), [F.count(F.lit(1))], missing)
+    return replace(known, figures={**known.figures, **figures})
+
+
+def _counters(batch: Batch) -> list[Column]:
+    """What is counted of a frame with fates: rows by fate, and by dimension where the gate has a limit for it."""
+    gate = batch.plan.job.config.quality_gate
+    found = counters(_dispositions(batch.plan))
+    for dimension in gate.dimensions if gate is not None else ():
+        checks = [check for rule, check in batch.checks if rule.dimension == dimension]
+        broken = any_fails(checks) if checks else F.lit(False)
+        found.append(F.count(F.when(broken, 1)).alias(f"{_DIMENSION}{dimension}"))
+    return found
+
+
+def _limited(found: Mapping[str, Any]) -> dict[str, int]:
+    """The rows that break a rule of a dimension, by dimension."""
+    return {name.removeprefix(_DIMENSION): int(count) for name, count in found.items() if name.startswith(_DIMENSION)}
 
 
 def _dispositions(plan: Plan) -> set[str]:
     skips = {"drop"} if plan.source.option("cdc_format") else set()
-    return skips | {rule.settings.on_fail for rule in plan.rules}
+    return skips | {rule.settings.on_fail for rule in plan.rules if not rule.measures}
 
 
 def _balanced(
@@ -92,12 +145,18 @@ def _balanced(
     return counts | {"rows_unrouted": unrouted, "extras_quarantined": extras_quarantined}
 
 
-def _observed(observation: Observation) -> dict[str, int] | None:
-    """What was counted, or None where Spark read nothing; `Observation.get` alone would wait for ever then."""
+def _counted(observation: Observation) -> dict[str, int] | None:
+    """The counts of an observation."""
+    found = observed(observation)
+    return None if found is None else {name: int(value) for name, value in found.items() if value is not None}
+
+
+def observed(observation: Observation) -> dict[str, Any] | None:
+    """What was seen, or None where Spark read nothing; `Observation.get` alone would wait for ever then."""
     seen: Any = observation._jo
     deadline = time.monotonic() + _PATIENCE
     while seen is None or not seen.future().isCompleted():
         if seen is None or time.monotonic() > deadline:
             return None
         time.sleep(0.005)  # the counts come by Spark's listener, a moment after the action
-    return {str(name): int(value) for name, value in observation.get.items() if value is not None}
+    return {str(name): value for name, value in observation.get.items()}

@@ -5,32 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse import quarantine
 from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, transformed
+from lakehouse.batches.tally import with_tally
 from lakehouse.conform import with_evidence
 from lakehouse.errors import DataError
 from lakehouse.frames import EXTRA, FATE, ORIGIN, REASON_TYPE, REASONS, REPLAYED, ROW, col
+from lakehouse.holding import held
 from lakehouse.planning.plan import Step
-from lakehouse.quality import QUARANTINED, with_reasons
+from lakehouse.quality import QUARANTINED, VALID, with_reasons
 from lakehouse.raw_rows import as_json, schema_of
 from lakehouse.targets import Written
 
 
-def save_evidence(batch: Batch, raw: DataFrame, counts: Mapping[str, int], step: str) -> Written | None:
+def save_evidence(
+    batch: Batch, raw: DataFrame, counts: Mapping[str, int], step: str, tally: Observation
+) -> Written | None:
     """Writes the broken rows to the quarantine, once for this step of the batch; None where no row is broken.
 
-    Replayed rows are there already: they are marked by what became of them.
+    Replayed rows are there already: they are marked by what became of them. What each rule found wrong is counted in
+    passing, also of rows that are warned or dropped.
     """
-    replayed, any_broken = REPLAYED in raw.columns, counts["rows_quarantined"] > 0
-    if not replayed and not any_broken:
-        return None
-    broken = _broken_rows(batch, raw, counts) if any_broken else None
-    if replayed or broken is None:
+    any_broken = counts["rows_quarantined"] > 0
+    broken = _broken_rows(batch, raw, counts, tally) if any_broken else None
+    if REPLAYED in raw.columns:
         ids = raw.select(col(REPLAYED).alias("id"))
+        broken = held(broken)[0] if broken is not None else None  # a MERGE reads its source twice
         return quarantine.settle(ids, broken, batch.spark, batch.plan, batch.commit(step))
+    if broken is None:
+        return None
     schema = schema_of(raw)
     return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now, schema)
 
@@ -54,10 +60,12 @@ def _beside(part: DataFrame, name: str | None) -> list[Column]:
     return [(col(name) if name in part.columns else F.lit(None)).cast("string").alias(name)]
 
 
-def _broken_rows(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> DataFrame:
+def _broken_rows(batch: Batch, raw: DataFrame, counts: Mapping[str, int], tally: Observation) -> DataFrame:
     """One row per broken row: as it came, where from, and all reasons."""
     rows = checked(batch, with_evidence(raw, batch.origin))
-    broken = rows.where(col(FATE) >= QUARANTINED)  # with the failed ones, where the run was refused
+    broken = with_tally(rows.where(col(FATE) > VALID), batch, tally).where(
+        col(FATE) >= QUARANTINED
+    )  # with the failed ones, where the run was refused
     parts = [with_reasons(broken, [check for _, check in batch.checks]).select(ROW, ORIGIN, REASONS)]
     if counts.get("extras_quarantined"):
         parts += [_with_reason(rule, extras) for rule, extras in _extras(batch, rows)]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse.batches.batch_rows import Batch, Outcome, checked
+from lakehouse.batches.counting import Taken
 from lakehouse.batches.evidence import save_evidence
+from lakehouse.batches.measuring import Judged
+from lakehouse.batches.tally import results_of
+from lakehouse.config.job_config import QualityGate
 from lakehouse.errors import DataError
 from lakehouse.frames import FATE, REASONS, col
 from lakehouse.planning.plan import Plan
@@ -30,35 +34,76 @@ def is_gated(plan: Plan) -> bool:
     return plan.job.config.quality_gate is not None or any(rule.settings.on_fail == "fail" for rule in plan.rules)
 
 
-def require_gate(batch: Batch, raw: DataFrame, counts: dict[str, int]) -> None:
+def require_gate(batch: Batch, raw: DataFrame, known: Taken) -> None:
     """Raises Refused where the batch must not reach its target; its broken rows are in the quarantine then."""
-    reason = _refusal(batch, raw, counts)
+    reason = _refusal(batch, raw, known)
     if reason is None:
         return
+    counts = known.counts
     counts = {**counts, "rows_quarantined": counts["rows_quarantined"] + counts["rows_failed"],
               "rows_valid": counts["rows_valid"] - counts["rows_failed"]}  # fmt: skip
-    broken = save_evidence(batch, raw, counts, f"evidence/{batch.run_id}")
-    raise Refused(
-        f"{reason}; nothing was written to the target, the broken rows are in {batch.plan.quarantine}",
-        Outcome(counts, (), broken),
-    )
+    tally = Observation()
+    broken = save_evidence(batch, raw, counts, f"evidence/{batch.run_id}", tally)
+    results = results_of(batch, raw, known, tally if broken is not None else None)
+    kept = f", the broken rows are in {batch.plan.quarantine}" if counts["rows_quarantined"] else ""
+    raise Refused(f"{reason}; nothing was written to the target{kept}", Outcome(counts, (), broken, results=results))
 
 
-def _refusal(batch: Batch, raw: DataFrame, counts: Mapping[str, int]) -> str | None:
+def warnings(verdicts: Sequence[Judged]) -> list[str]:
+    """What the rules on the whole batch have to say beside their verdict, and what those that only warn found wrong."""
+    notes = [f"{item.rule.name}: {item.verdict.note}" for item in verdicts if item.verdict.note]
+    return notes + [item.said for item in verdicts if item.verdict.broken and item.rule.settings.on_fail == "warn"]
+
+
+def _refusal(batch: Batch, raw: DataFrame, known: Taken) -> str | None:
     """Why the batch must not reach its target, or None."""
-    config = batch.plan.job.config
-    gate, read, broken = config.quality_gate, counts["rows_read"], counts["rows_quarantined"]
+    counts = known.counts
+    read, broken = counts["rows_read"], counts["rows_quarantined"]
     if counts["rows_failed"]:
         return f"{counts['rows_failed']} of {read} rows fail the run: {_named_reasons(batch, raw, FAILED)}"
+    failed = [item.said for item in known.verdicts if item.verdict.broken and item.rule.settings.on_fail == "fail"]
+    if failed:
+        return "; ".join(failed)
+    gate = batch.plan.job.config.quality_gate
     if gate is None:
         return None
-    if read == 0 and not config.allow_empty:
-        return "the new input has 0 rows; set allow_empty: true where that is a result"
-    if gate.min_rows is not None and read < gate.min_rows and not (read == 0 and config.allow_empty):
-        return f"the input has {read} rows, quality_gate asks for {gate.min_rows}"
-    if gate.max_quarantined is not None and read and broken / read > gate.max_quarantined:
+    short = _too_few(batch.plan, gate, read)
+    if short is not None or not read:
+        return short
+    allowed = _too_many(gate, broken, read)
+    if allowed is not None:
         said = f"{broken} of {read} rows ({broken / read:.1%}) are broken ({_named_reasons(batch, raw, QUARANTINED)})"
-        return f"{said}, quality_gate allows {gate.max_quarantined:.1%}"
+        return f"{said}, quality_gate allows {allowed}"
+    return _too_bad(gate, known.dimensions, read)
+
+
+def _too_many(gate: QualityGate, broken: int, read: int) -> str | None:
+    """What the gate allows, where more rows are broken."""
+    if gate.max_quarantined is not None and broken / read > gate.max_quarantined:
+        return f"{gate.max_quarantined:.1%}"
+    most = gate.max_quarantined_rows
+    return str(most) if most is not None and broken > most else None
+
+
+def _too_bad(gate: QualityGate, dimensions: Mapping[str, int], read: int) -> str | None:
+    """The dimensions of which more rows break a rule than the gate allows."""
+    found = [(name, dimensions.get(name, 0), limit) for name, limit in gate.dimensions.items()]
+    said = [
+        f"{broken} of {read} rows ({broken / read:.1%}) break a rule on {name}, quality_gate allows {limit:.1%}"
+        for name, broken, limit in found if broken / read > limit
+    ]  # fmt: skip
+    return "; ".join(said) or None
+
+
+def _too_few(plan: Plan, gate: QualityGate, read: int) -> str | None:
+    if read == 0:
+        return (
+            None
+            if plan.job.config.allow_empty
+            else "the new input has 0 rows; set allow_empty: true where that is a result"
+        )
+    if gate.min_rows is not None and read < gate.min_rows:
+        return f"the input has {read} rows, quality_gate asks for {gate.min_rows}"
     return None
 
 

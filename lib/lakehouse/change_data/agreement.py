@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lakehouse import lake
+from lakehouse.commits import newest
 
 CHANGES = "changes"
 """In the note beside events: how many rows of the target follow them."""
@@ -41,11 +42,11 @@ def made_by(note: Mapping[str, Any]) -> tuple[str, int] | None:
 
 def disagreement(log: lake.Snapshot, target: lake.Snapshot, table: str) -> str | None:
     """Why the events are not those that the target was made from, or None where they are. Reads the newest commits alone."""
-    said, stranger = lake.newest(log.path, log.version, -1, lambda note: CHANGES in note)
+    said, stranger = newest(log.path, log.version, -1, lambda note: CHANGES in note)
     if stranger is not None:
         return f"the events of {table} were changed by a {stranger.operation} that no run made (version {stranger.version})"
     note = said.note if said is not None else {}
-    own, stranger = lake.newest(target.path, target.version, note.get(ADOPTED, -1), lambda note: _LOG_VERSION in note)
+    own, stranger = newest(target.path, target.version, note.get(ADOPTED, -1), lambda note: _LOG_VERSION in note)
     if stranger is not None:
         return f"{table} was changed by a {stranger.operation} that left no events (version {stranger.version})"
     if own is not None and own.note[_LOG_VERSION] > log.version:

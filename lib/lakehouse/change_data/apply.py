@@ -24,6 +24,7 @@ from lakehouse.change_data.memory import completed, remembering
 from lakehouse.change_data.retention import needed, unsettled
 from lakehouse.change_data.unfit import require_time
 from lakehouse.change_data.widening import Keyed, widened
+from lakehouse.commits import CommitInfo
 from lakehouse.errors import SinkError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, require_columns, visible
 from lakehouse.history import difference as diff
@@ -222,7 +223,7 @@ def _counts(batch: Batch, found: _Found, shape: Shape) -> dict[str, int]:
             "unchanged": batch.rows - inserted - updated - deleted}  # fmt: skip
 
 
-def _commit(found: _Found, batch: Batch, target: _Target) -> lake.CommitInfo | None:
+def _commit(found: _Found, batch: Batch, target: _Target) -> CommitInfo | None:
     """The one commit to the target; None where nothing changes and it is there already."""
     write, before = target.write, target.before
     rows = marked(
@@ -250,7 +251,7 @@ def _commit(found: _Found, batch: Batch, target: _Target) -> lake.CommitInfo | N
     return require_commit(write, target.table)
 
 
-def _written(table: str, info: lake.CommitInfo | None, counts: Mapping[str, Any]) -> Written:
+def _written(table: str, info: CommitInfo | None, counts: Mapping[str, Any]) -> Written:
     return Written(
         table,
         info.version if info is not None else None,

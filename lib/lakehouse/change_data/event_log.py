@@ -16,6 +16,7 @@ from pyspark.sql.types import StructType
 
 from lakehouse import lake
 from lakehouse.change_data.agreement import ADOPTED, CHANGES, MADE, disagreement, is_in, link, remedy
+from lakehouse.commits import Commit, CommitInfo, latest_note, newest
 from lakehouse.errors import SinkError
 from lakehouse.frames import HIDDEN_PREFIX, quoted
 from lakehouse.holding import FEW, held
@@ -79,7 +80,7 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
 
 
 def _agreeing(
-    found: lake.Snapshot, last: lake.CommitInfo | None, write: Write, target: lake.Snapshot, table: str
+    found: lake.Snapshot, last: CommitInfo | None, write: Write, target: lake.Snapshot, table: str
 ) -> EventLog:
     """The log that this target was made from; raises SinkError where it is not."""
     path = found.path
@@ -109,12 +110,12 @@ def _is_dead(note: Mapping[str, Any], write: Write, target: lake.Snapshot) -> bo
     return not is_finished and not is_in(target, (note[_APP], note[_BATCH]))
 
 
-def _latest(path: str, version: int) -> lake.CommitInfo | None:
+def _latest(path: str, version: int) -> CommitInfo | None:
     """The last commit that says something of the events; putting files together says nothing."""
-    return lake.latest_note(path, version, lambda note: _CHANGES in note)
+    return latest_note(path, version, lambda note: _CHANGES in note)
 
 
-def _note(commit: lake.Commit, changes: int, meaning: Mapping[str, Any]) -> dict[str, Any]:
+def _note(commit: Commit, changes: int, meaning: Mapping[str, Any]) -> dict[str, Any]:
     """What is noted beside events: the commit to the target that is to follow, and what they mean to it."""
     follows = {MADE: [commit.app_id, commit.batch]} if changes else {}
     return {_APP: commit.app_id, _BATCH: commit.batch, _CHANGES: changes, _MEANING: meaning, **follows}
@@ -122,7 +123,7 @@ def _note(commit: lake.Commit, changes: int, meaning: Mapping[str, Any]) -> dict
 
 def _begun_again(write: Write, path: str, target: lake.Snapshot, table: str) -> EventLog:
     """No log: of a first write that died the target got no row."""
-    _, filled = lake.newest(target.path, target.version, -1, lambda _: False)
+    _, filled = newest(target.path, target.version, -1, lambda _: False)
     if filled is not None:
         raise SinkError(f"{table} is not made from the events at {path}; {remedy(table)}")
     delete_tree(path)
@@ -130,7 +131,7 @@ def _begun_again(write: Write, path: str, target: lake.Snapshot, table: str) -> 
     return EventLog(path)
 
 
-def _without_dead_write(write: Write, log: lake.Snapshot, version: int, before: lake.CommitInfo) -> lake.Snapshot:
+def _without_dead_write(write: Write, log: lake.Snapshot, version: int, before: CommitInfo) -> lake.Snapshot:
     """The log as it was before the events of this version, with what it noted then."""
     lake.restore(write.spark, log.path, version - 1, before.note)
     found = lake.snapshot(write.spark, log.path)
@@ -185,7 +186,7 @@ def compacted(write: Write, log: EventLog) -> None:
     plain.sql(f"OPTIMIZE delta.{quoted(log.path)}")
 
 
-def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, *, changes: int) -> dict[str, int]:
+def take_over(spark: SparkSession, source: str, path: str, commit: Commit, *, changes: int) -> dict[str, int]:
     """Puts another log's events in the place of a target's; the commit of this identity to the target is to follow.
 
     What that commit must note of them. A target without a log (it goes by its own rows) needs none.
@@ -210,13 +211,13 @@ def fits(spark: SparkSession, layout: Layout, rebuilt: Layout, table: str) -> bo
     return disagreement(log, target, table) is None
 
 
-def before(spark: SparkSession, layout: Layout, table: str, commit: lake.Commit) -> DataFrame | None:
+def before(spark: SparkSession, layout: Layout, table: str, commit: Commit) -> DataFrame | None:
     """The events that were known before this batch, also where an earlier try of it has added its own; None without any."""
     path = layout.state(table)
     found = lake.snapshot(spark, path)
     if found is None:
         return None
-    last = lake.latest_note(path, found.version, lambda note: note.get(_APP) == commit.app_id)
+    last = latest_note(path, found.version, lambda note: note.get(_APP) == commit.app_id)
     own = last is not None and last.note[_BATCH] == commit.batch
     version = last.version - 1 if own and last is not None else found.version
     return lake.read(spark, path, version=version) if version >= 0 else None

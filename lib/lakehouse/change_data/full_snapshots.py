@@ -16,6 +16,7 @@ from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.memory import completed, remembering
 from lakehouse.change_data.snapshot_commits import Counts, batch_name, earlier, unused
 from lakehouse.change_data.widening import Keyed, widened
+from lakehouse.commits import CommitInfo
 from lakehouse.errors import DataError, counted
 from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, col, named, quoted, visible
 from lakehouse.history import difference as diff
@@ -184,7 +185,7 @@ def _snapshots(rows: DataFrame, log: EventLog | None, target: _Target) -> list[_
     return listed
 
 
-def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dict[str, int], lake.CommitInfo | None]:
+def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dict[str, int], CommitInfo | None]:
     """One snapshot: compared with the open rows, remembered, committed."""
     options, shape, write = target.options, target.shape, target.write
     if options.min_rows is not None and snapshot.rows < options.min_rows:
@@ -275,7 +276,7 @@ def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
     )  # fmt: skip
 
 
-def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> lake.CommitInfo:
+def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> CommitInfo:
     write = target.write
     rows = marked(
         with_comments(changes.select(*map(col, visible(changes))), write), target.shape.start, target.shape.end

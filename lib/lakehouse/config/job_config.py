@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lakehouse.refusals import TABLE_NAME
+from lakehouse.registry import Dimension, Share
 
 
 class Strict(BaseModel):
@@ -28,19 +28,15 @@ Word = Annotated[dict[str, dict[str, Any]], BeforeValidator(_one_word), Field(mi
 """`{name: {option: value}}`: one registered function and its options."""
 
 
-def _share(value: object) -> object:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
-    return float(match[1]) / 100 if match else value
-
-
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
-"""A share of rows: `35%` or 0.35."""
-
-
 class QualityGate(Strict):
     """What a batch must satisfy before anything reaches the target."""
 
     max_quarantined: Share | None = Field(None, description="The greatest share of rows that may be quarantined: 35%.")
+    max_quarantined_rows: int | None = Field(None, ge=0, description="The most rows that may be quarantined.")
+    dimensions: dict[Dimension, Share] = Field(
+        default_factory=dict,
+        description="By dimension the greatest share of rows that may break one of its rules: {completeness: 1%}.",
+    )
     min_rows: int | None = Field(None, ge=0, description="The fewest rows that the input may have.")
 
 

@@ -95,7 +95,7 @@ def _contract(
         "description": _description(document.get("description"), left),
         "compatibility": custom.get("compatibility"),
         "classification": custom.get("classification"),
-        "tags": [*(document.get("tags") or []), *(tag for tag in item.get("tags") or [])],
+        "tags": [*(document.get("tags") or []), *(item.get("tags") or [])],
         "keys": [key for _, key in sorted(keys)],
         "sla": _sla(document.get("slaProperties"), str(item.get("name")), left),
         "fields": fields,

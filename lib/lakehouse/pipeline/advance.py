@@ -14,8 +14,9 @@ from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.progress import Progress
-from lakehouse.pipeline.run_records import batch_inputs, with_outcome
+from lakehouse.pipeline.run_records import batch_inputs, results_so_far, with_outcome
 from lakehouse.pipeline.run_state import Run
+from lakehouse.rule_results import added, to_values
 from lakehouse.runs import RunRecord
 from lakehouse.targets import Stopped
 
@@ -36,7 +37,8 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
         _let_go(run, batch, stopped)
         raise
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
-    run.progress = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done))
+    results = added(results_so_far(run.progress, done.run_id), outcome.results)
+    run.progress = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
     progress.save(run.folder, run.progress)
     progress.end(run.folder)
     run.watch(f"{done.rows_read:,} rows")

@@ -23,9 +23,9 @@ from lakehouse.sources.delta import place_of
 
 
 def pinned_inputs(plan: Plan, spark: SparkSession) -> dict[str, int]:
-    """The versions at which this run reads the tables under `inputs`."""
+    """The versions at which this run reads the tables beside its source."""
     found = {}
-    for name in plan.job.config.inputs:
+    for name in plan.looked_up:
         place = plan.layout.table(name)
         found[name] = _required(plan, spark, f"input {name}", place).version
     return found

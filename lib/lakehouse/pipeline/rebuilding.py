@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from lakehouse import lake
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.change_data import event_log
+from lakehouse.commits import Commit
 from lakehouse.errors import DataError
 from lakehouse.frames import as_shown, col
 from lakehouse.history import difference as diff
@@ -155,7 +156,7 @@ def _taken_over(spark: SparkSession, found: Rebuilt, old: Layout, new: Layout) -
         raise DataError(
             f"the source of {found.table} holds no row: nothing was replaced; delete the table where that is right"
         )
-    commit = lake.Commit(app, before.batches.get(app, -1) + 1, {"rebuilt": dict(found.counts)})
+    commit = Commit(app, before.batches.get(app, -1) + 1, {"rebuilt": dict(found.counts)})
     changes = max(found.total, 1)  # the commit follows also where only the events were wrong
     linked = event_log.take_over(spark, new.state(found.table), old.state(found.table), commit, changes=changes)
     commit = replace(commit, note={**commit.note, **linked})

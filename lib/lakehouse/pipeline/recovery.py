@@ -12,7 +12,7 @@ from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.progress import Intent
 from lakehouse.pipeline.reading import load, read_of
-from lakehouse.pipeline.run_records import begun, let_go_of_record, recorded
+from lakehouse.pipeline.run_records import begun, let_go_of_record, put_on_record, recorded
 from lakehouse.pipeline.run_state import Run, batch_of
 from lakehouse.runs import RunRecord
 
@@ -55,7 +55,7 @@ def _record_finished_run(run: Run) -> None:
         return
     ended = replace(record, state="succeeded", ended=record.ended or runs.now())
     if not runs.is_recorded(run.plan.layout, record.run_id):
-        runs.append(run.plan.layout, ended)
+        put_on_record(run, ended, once=True)
     let_go_of_record(run)
 
 

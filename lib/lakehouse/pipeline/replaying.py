@@ -27,7 +27,7 @@ from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.quarantined_rows import TEXT, Part, by_schema, matching
 from lakehouse.pipeline.reading import pinned_inputs
 from lakehouse.pipeline.recovery import finish_batch, settle_dead_run
-from lakehouse.pipeline.run_records import recorded, recorded_failure
+from lakehouse.pipeline.run_records import begun, recorded, recorded_failure
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep
 from lakehouse.quarantine import OPEN
@@ -58,7 +58,7 @@ def replay(plan: Plan, spark: SparkSession, selection: Selection, *, watch: Watc
     Raises ConfigError where the job's target is no place for single rows, DataError where its last run is unfinished.
     """
     started = runs.now()
-    record = RunRecord(runs.new_run_id(started), plan.name, plan.fingerprint, started)
+    record = begun(plan, runs.new_run_id(started), started)
     try:
         session = job_session(spark, plan.job.config.spark)
         _require_settled(plan)
@@ -73,7 +73,8 @@ def finish_dead_replay(plan: Plan, spark: SparkSession) -> None:
     state, intent = progress.load(_folder(plan))
     if state.fresh and intent is None:
         return
-    record = RunRecord(runs.new_run_id(runs.now()), plan.name, plan.fingerprint, runs.now())
+    now = runs.now()
+    record = begun(plan, runs.new_run_id(now), now)
     run = Run(_as_replay(plan), spark, record, state, intent, lambda _: None, intent.versions if intent else {}, FOLDER)
     settle_dead_run(run)
     if run.intent is not None:
@@ -155,11 +156,11 @@ def _raw(part: Part, run: Run) -> DataFrame:
 
 
 def _as_replay(plan: Plan) -> Plan:
-    """The job for rows that are no whole batch: no gate, what would fail the run stays in the quarantine, and no sink
-    takes a key for missing or an unordered row for the newer one."""
+    """The job for rows that are no whole batch: no gate and no rule on the batch, what would fail the run stays in the
+    quarantine, and no sink takes a key for missing or an unordered row for the newer one."""
     config = plan.job.config.model_copy(update={"quality_gate": None, "allow_empty": True})
     return replace(plan, job=replace(plan.job, config=config), read="incremental",
-                   rules=tuple(map(_mild, plan.rules)), sinks=tuple(map(_for_single_rows, plan.sinks)))  # fmt: skip
+                   rules=tuple(_mild(rule) for rule in plan.rules if not rule.measures), sinks=tuple(map(_for_single_rows, plan.sinks)))  # fmt: skip
 
 
 def _mild(rule: RuleStep) -> RuleStep:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from lakehouse import log, runs
+from lakehouse import log, rule_results, runs
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
 from lakehouse.errors import Interrupted, LakehouseError
 from lakehouse.pipeline import progress
+from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_state import Run
 from lakehouse.planning.plan import Plan
+from lakehouse.rule_results import Checked, RuleResult, added
 from lakehouse.runs import Input, Output, RunRecord
 from lakehouse.spark_errors import readable
 from lakehouse.targets import Stopped, Written
@@ -30,15 +32,35 @@ def recorded(run: Run, done: RunRecord) -> RunRecord:
     if run.progress.record is not None:
         run.progress = replace(run.progress, record=runs.to_json(ended))
         progress.save(run.folder, run.progress)
-    runs.append(run.plan.layout, ended)
+    put_on_record(run, ended)
     if run.progress.record is not None:
         let_go_of_record(run)
     return ended
 
 
+def put_on_record(run: Run, ended: RunRecord, *, once: bool = False) -> None:
+    """What the run's rules said, then the run itself; `once`: where a dead run may have put the first there already."""
+    _append_results(run.plan, ended, results_so_far(run.progress, ended.run_id), once=once)
+    runs.append(run.plan.layout, ended)
+
+
+def results_so_far(state: Progress, run_id: str) -> tuple[RuleResult, ...]:
+    """What the rules said of the batches that a run has finished."""
+    known = state.record is not None and runs.from_json(state.record).run_id == run_id
+    return rule_results.from_values(state.results) if known else ()
+
+
+def _append_results(plan: Plan, ended: RunRecord, results: Sequence[RuleResult], *, once: bool = False) -> None:
+    """Nothing for a run that read nothing, unless a rule says that this is wrong."""
+    table = ", ".join(plan.outputs) or f"{plan.job.config.layer}.{plan.name}"
+    of_run = Checked(ended.run_id, plan.name, table, ended.started, ended.state == "succeeded")
+    if ended.rows_read or any(item.failed for item in results):
+        rule_results.append(plan.layout, of_run, results, once=once)
+
+
 def let_go_of_record(run: Run) -> None:
     """The record is in the run log: the progress needs it no more."""
-    run.progress = replace(run.progress, record=None)
+    run.progress = replace(run.progress, record=None, results=())
     progress.save(run.folder, run.progress)
 
 
@@ -49,13 +71,14 @@ def recorded_failure(plan: Plan, record: RunRecord, error: BaseException, folder
     stopped = error if isinstance(error, Stopped) else None
     error = stopped.error if stopped is not None else error
     known = error if isinstance(error, LakehouseError) else readable(error)
-    so_far = _so_far(folder or plan.layout.checkpoint(plan.name), record)
+    so_far, results = _so_far(folder or plan.layout.checkpoint(plan.name), record)
     failed = replace(so_far, state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
     if isinstance(error, Refused):
-        failed = with_outcome(failed, error.outcome, ())
+        failed, results = with_outcome(failed, error.outcome, ()), added(results, error.outcome.results)
     if stopped is not None:
         failed = with_outcome(failed, _outcome_of(stopped.written), ())
     try:
+        _append_results(plan, failed, results)
         runs.append(plan.layout, failed)
     except LakehouseError as unwritten:  # the lake is away: the first error says so better than this one
         log.event("run_not_recorded", run_id=record.run_id, error=str(unwritten))
@@ -97,14 +120,14 @@ def table_inputs(versions: Mapping[str, int]) -> tuple[Input, ...]:
     return tuple(Input(name, version=version) for name, version in versions.items())
 
 
-def _so_far(folder: str, record: RunRecord) -> RunRecord:
-    """The record with the batches that were finished before a failure."""
+def _so_far(folder: str, record: RunRecord) -> tuple[RunRecord, tuple[RuleResult, ...]]:
+    """The record with the batches that were finished before a failure, and what the rules said of those."""
     try:
-        text = progress.load(folder)[0].record
+        state = progress.load(folder)[0]
     except LakehouseError:  # a damaged checkpoint is the failure itself
-        return record
-    known = runs.from_json(text) if text else record
-    return known if known.run_id == record.run_id else record
+        return record, ()
+    known = runs.from_json(state.record) if state.record else record
+    return (known, results_so_far(state, known.run_id)) if known.run_id == record.run_id else (record, ())
 
 
 def _with_write(before: Output, written: Written) -> Output:

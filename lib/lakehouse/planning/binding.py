@@ -15,7 +15,7 @@ from lakehouse.config.validation import checked_options
 from lakehouse.config.yaml_files import Source
 from lakehouse.config.yaml_text import Path as KeyPath
 from lakehouse.errors import ConfigError, Problem, did_you_mean
-from lakehouse.planning.plan import RuleSettings, RuleStep, SinkStep, Step, TableSettings
+from lakehouse.planning.plan import BatchRuleSettings, RuleSettings, RuleStep, SinkStep, Step, TableSettings, measures
 
 
 @dataclass
@@ -31,19 +31,18 @@ class Binder:
         """The word as a step; None, with the problems noted, where it is none. `extra` takes the common options."""
         source = source or self.job.source
         name, given = next(iter(word.items()))
-        entry = registry.find(kind, name, self.module)
+        entry = registry.find_rule(name, self.module) if kind == "rule" else registry.find(kind, name, self.module)
         if entry is None:
-            names = [found.name for found in registry.known(kind, self.module)]
+            kinds: list[registry.Kind] = ["rule", "set_rule"] if kind == "rule" else [kind]
+            names = [found.name for one in kinds for found in registry.known(one, self.module)]
             self.problems.append(
-                source.problem(
-                    (*path, name), f"there is no {kind.replace('_', ' ')} '{name}'.{did_you_mean(name, names)}"
-                )
+                source.problem((*path, name), f"there is no {kind} '{name}'.{did_you_mean(name, names)}")
             )
             return None
         common = {info.alias or key for key, info in extra.model_fields.items()} if extra else set()
         own_names = {str(info.alias) for info in entry.options.model_fields.values()}
         known = {*common, *own_names}
-        what = f"{kind.replace('_', ' ')} '{name}'"
+        what = entry.said
         self.problems += [
             source.problem((*path, name, key), f"{what} has no option '{key}'.{did_you_mean(key, known)}")
             for key in given if key not in known
@@ -127,7 +126,8 @@ class Binder:
     def _rule(self, word: dict[str, dict[str, Any]], path: KeyPath, source: Source) -> RuleStep | None:
         name, given = next(iter(word.items()))
         step = self.step("rule", word, path, source, extra=RuleSettings)
-        settings, found = checked_options(RuleSettings, given, source, (*path, name), f"rule '{name}'")
+        known = BatchRuleSettings if step is not None and measures(step) else RuleSettings
+        settings, found = checked_options(known, given, source, (*path, name), f"rule '{name}'")
         self.problems += found
         return RuleStep(step, settings) if step is not None and settings is not None else None
 

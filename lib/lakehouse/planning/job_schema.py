@@ -8,7 +8,7 @@ from lakehouse import registry
 from lakehouse.cdc_formats import DEFAULTS
 from lakehouse.config.contract import Contract
 from lakehouse.config.job_config import JobConfig
-from lakehouse.planning.plan import RuleSettings, TableSettings
+from lakehouse.planning.plan import BatchRuleSettings, RuleSettings, TableSettings
 
 Schema = dict[str, Any]
 
@@ -18,24 +18,23 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 def job_schema() -> Schema:
     """What an editor checks a job's YAML against; the same words and options that the plan checks."""
     schema = JobConfig.model_json_schema(by_alias=True)
-    words = {kind: _one_of(kind) for kind in ("source", "rule", "transform", "sink")}
+    words = {kind: _one_of(kind) for kind in ("source", "transform", "sink")}
     properties = schema["properties"]
     properties["source"], properties["sink"] = words["source"], words["sink"]
-    properties["rules"]["items"], properties["transforms"]["items"] = words["rule"], words["transform"]
+    properties["rules"]["items"], properties["transforms"]["items"] = _one_of("rule", "set_rule"), words["transform"]
     properties["sinks"] = {"type": "array", "minItems": 1, "items": _routed(words["sink"])}
-    properties["quality_gate"]["anyOf"][0] = _gate(schema)
     return {"$schema": _DRAFT, "title": "A lakehouse job", **schema}
 
 
 def contract_schema() -> Schema:
     """What an editor checks a contract's YAML against."""
     schema = Contract.model_json_schema(by_alias=True)
-    schema["properties"]["rules"]["items"] = _one_of("rule")
+    schema["properties"]["rules"]["items"] = _one_of("rule", "set_rule")
     return {"$schema": _DRAFT, "title": "A contract", **schema}
 
 
-def _one_of(kind: registry.Kind) -> Schema:
-    return {"oneOf": [_word(entry) for entry in registry.known(kind)]}
+def _one_of(*kinds: registry.Kind) -> Schema:
+    return {"oneOf": [_word(entry) for kind in kinds for entry in registry.known(kind)]}
 
 
 def _word(entry: registry.Registered) -> Schema:
@@ -58,8 +57,8 @@ def _word(entry: registry.Registered) -> Schema:
 
 
 def _common(entry: registry.Registered) -> list[Any]:
-    if entry.kind == "rule":
-        return [RuleSettings]
+    if entry.kind in ("rule", "set_rule"):
+        return [BatchRuleSettings if entry.traits.get("measures") is True else RuleSettings]
     return [TableSettings] if entry.kind == "sink" and not entry.traits.get("external") else []
 
 
@@ -68,16 +67,3 @@ def _routed(sink: Schema) -> Schema:
     words = [word["anyOf"][0] if "anyOf" in word else word for word in sink["oneOf"]]
     where = {"where": {"type": "string", "format": "sql"}}
     return {"oneOf": [{**word, "properties": {**word["properties"], **where}} for word in words]}
-
-
-def _gate(schema: Schema) -> Schema:
-    """A share is a number or a percentage."""
-    gate: Schema = dict(schema["$defs"]["QualityGate"])
-    share = {
-        "anyOf": [
-            {"type": "number", "minimum": 0, "maximum": 1},
-            {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$|\$\{"},
-        ]
-    }
-    gate["properties"] = {**gate["properties"], "max_quarantined": share}
-    return gate

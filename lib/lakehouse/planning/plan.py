@@ -14,14 +14,12 @@ from lakehouse.config.jobs import Job
 from lakehouse.config.yaml_files import Source
 from lakehouse.config.yaml_text import Path as KeyPath
 from lakehouse.errors import Problem
-from lakehouse.registry import Registered
+from lakehouse.registry import Dimension, Registered
 from lakehouse.tables import Layout, quarantine_table
 
 OnFail = Literal["quarantine", "drop", "warn", "fail"]
 KEEP_EVENTS = ("scd1", "scd2", "scd3", "snapshot")
 """The sinks that remember what their table is made from."""
-
-Dimension = Literal["completeness", "accuracy", "consistency", "timeliness", "validity", "uniqueness"]
 
 
 class RuleSettings(BaseModel):
@@ -33,6 +31,12 @@ class RuleSettings(BaseModel):
     name: str | None = None
     where: registry.Sql | None = Field(None, description="Applies the rule to the rows for which this SQL is true.")
     dimension: Dimension | None = None
+
+
+class BatchRuleSettings(RuleSettings):
+    """The same, of a rule that speaks of the whole batch and can name no rows."""
+
+    on_fail: Literal["warn", "fail"] = "fail"
 
 
 class TableSettings(BaseModel):
@@ -76,7 +80,13 @@ class Step:
 
     def problem(self, message: str) -> Problem:
         """A problem of this step, at its line."""
-        return self.source.problem(self.path, f"{self.entry.kind.replace('_', ' ')} '{self.name}': {message}")
+        return self.source.problem(self.path, f"{self.entry.said}: {message}")
+
+
+def measures(step: Step) -> bool:
+    """True for a rule with one verdict for the whole batch; some are so by their options."""
+    trait = step.entry.traits.get("measures", False)
+    return bool(trait(registry.call_options(step.entry, step.options)) if callable(trait) else trait)
 
 
 @dataclass(frozen=True)
@@ -87,10 +97,31 @@ class RuleStep:
     settings: RuleSettings
 
     @property
+    def columns(self) -> list[str]:
+        """The columns that it speaks of: those of its `column` or `columns`; none of a rule in SQL."""
+        named = self.step.option("column") or self.step.option("columns") or []
+        return [named] if isinstance(named, str) else list(named)
+
+    @property
     def name(self) -> str:
-        """Its name in reasons: as given, else the rule and its column."""
-        column = self.step.option("column")
-        return self.settings.name or (f"{self.step.name}({column})" if column else self.step.name)
+        """Its name in reasons: as given, else the rule and its columns."""
+        columns = ", ".join(self.columns)
+        return self.settings.name or (f"{self.step.name}({columns})" if columns else self.step.name)
+
+    @property
+    def measures(self) -> bool:
+        """True for a set rule with one verdict for the whole batch."""
+        return measures(self.step)
+
+    @property
+    def flags(self) -> bool:
+        """True for a set rule that names the rows which break it."""
+        return self.step.entry.kind == "set_rule" and not self.measures
+
+    @property
+    def dimension(self) -> str:
+        """What kind of quality it is about: as given, else the rule's own, else validity."""
+        return str(self.settings.dimension or self.step.entry.traits.get("dimension", "validity"))
 
 
 @dataclass(frozen=True)
@@ -131,7 +162,13 @@ class Plan:
         """Every table that the job reads, its source first."""
         table = self.source.option("table")
         tables = [table] if self.source.name == "delta" and table else []
-        return list(dict.fromkeys([*tables, *self.job.config.inputs]))
+        return list(dict.fromkeys([*tables, *self.looked_up]))
+
+    @property
+    def looked_up(self) -> list[str]:
+        """The tables beside the source: those under `inputs`, and those that rules name."""
+        asked = [rule.step.option("table") for rule in self.rules if "tables" in rule.step.entry.given]
+        return list(dict.fromkeys([*self.job.config.inputs, *filter(None, asked)]))
 
     @property
     def outputs(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lakehouse.errors import Problem
-from lakehouse.planning.plan import Plan, SinkStep, Step
+from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
 from lakehouse.registry import call_options
 
 
@@ -21,6 +21,8 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
     for step in plan.transforms:
         if "tables" in step.entry.given:
             yield from _undeclared(plan, step)
+    for rule in plan.rules:
+        yield from _rule_problems(plan, rule)
     yield from _not_built(plan)
     yield from _sink_problems(plan)
 
@@ -60,7 +62,7 @@ def _sink_problems(plan: Plan) -> Iterator[Problem]:
             yield sink.step.problem(str(error))
         if sink.target in targets[:index]:
             yield source.problem(("sinks", index), f"'{sink.target}' is written twice; give one sink the other's rows")
-        if sink.target in plan.inputs:
+        if sink.target in [*plan.job.config.inputs, plan.source.option("table")]:
             yield source.problem(sink.step.path, f"'{sink.target}' is both input and target")
 
 
@@ -77,6 +79,20 @@ def _key_problems(sink: SinkStep) -> Iterator[Problem]:
     if version and version.lower() in keys:
         said = "each snapshot would have keys of its own; take it out of 'keys'"
         yield sink.step.problem(f"'version_column' names the key '{version}': {said}")
+
+
+def _rule_problems(plan: Plan, rule: RuleStep) -> Iterator[Problem]:
+    step, table = rule.step, rule.step.option("table")
+    if "tables" in step.entry.given and table in plan.outputs:
+        yield step.problem(f"'{table}' is the job's own target; a rule cannot look into what the run is about to write")
+    if step.name == "aggregate" and table is not None and rule.settings.where is not None:
+        said = f"'where' speaks of the batch's rows, not of {table}'s: write {step.option('sql')} FILTER (WHERE ...)"
+        yield step.problem(said)
+    personal = {field.name.lower() for field in plan.contract.fields if field.pii} if plan.contract else set()
+    if "profiles" in step.entry.given and personal & {name.lower() for name in rule.columns}:
+        yield step.problem(
+            "the contract says that the column is personal, and its profile would be kept with the results"
+        )
 
 
 def _undeclared(plan: Plan, step: Step) -> Iterator[Problem]:

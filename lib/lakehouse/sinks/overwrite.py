@@ -6,7 +6,8 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.lake import CommitInfo, Snapshot, read, snapshot
+from lakehouse.commits import CommitInfo
+from lakehouse.lake import Snapshot, read, snapshot
 from lakehouse.registry import Name, Sql, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, save_rows
 
