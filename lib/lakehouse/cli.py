@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | contract | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | profile | contract | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
@@ -73,14 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _runs_options(add("runs", "show_runs", "show the last runs", "lakehouse runs silver_orders"))
     what = "list broken rows, or show one"
     _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
-    what = "print the versions of one key, with the events that they came from"
-    _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
-    what = "take over a table that others made: its rows become what its job remembers of it"
-    _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
-    what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
-    _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
-    what = "hold contracts against earlier versions of them"
-    _contract_options(add("contract", "contract_check", what, "lakehouse contract check orders --against main"))
+    _table_commands(add)
     what = "print the JSON Schema of a job's YAML, or of a contract's"
     schema = add("schema", "schema", what, "lakehouse schema > job.schema.json")
     schema.add_argument("--contract", action="store_true", help="that of the files in conf/contracts")
@@ -89,6 +82,20 @@ def _parser() -> argparse.ArgumentParser:
     _sample_data_options(add("sample-data", "sample_data", what, "lakehouse sample-data --days 3"))
     add("demo", "demo", "the next day of the example shop, from landing files to gold", "lakehouse demo")
     return parser
+
+
+def _table_commands(add: Callable[[str, str, str, str], argparse.ArgumentParser]) -> None:
+    """The commands on one table, and those on contracts."""
+    what = "print the versions of one key, with the events that they came from"
+    _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
+    what = "take over a table that others made: its rows become what its job remembers of it"
+    _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
+    what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
+    _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
+    what = "measure a table, column by column, or suggest rules for it; needs no Spark"
+    _profile_options(add("profile", "profile_table", what, "lakehouse profile silver.orders"))
+    what = "hold contracts against earlier versions of them"
+    _contract_options(add("contract", "contract_check", what, "lakehouse contract check orders --against main"))
 
 
 def _add(
@@ -158,6 +165,14 @@ def _rebuild_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 
+def _profile_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table")
+    parser.add_argument("--version", type=int, metavar="N", help="the table as it was at this version")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--html", metavar="FILE", help="write a page that needs nothing else")
+    parser.add_argument("--suggest", action="store_true", help="print rules as YAML that hold for the table")
+
+
 def _contract_options(parser: argparse.ArgumentParser) -> None:
     add = partial(_add, parser.add_subparsers(dest="action", required=True, metavar="ACTION"))
     what = "list how contracts differ from an earlier version; 2 where one breaks what it promises"
@@ -196,8 +211,8 @@ def _sample_data_options(parser: argparse.ArgumentParser) -> None:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, contract_commands, table_commands
+    from lakehouse import commands, contract_commands, profile_commands, table_commands
 
-    modules = (commands, table_commands, contract_commands)
+    modules = (commands, table_commands, contract_commands, profile_commands)
     found: Callable[[argparse.Namespace], int] = next(getattr(item, name) for item in modules if hasattr(item, name))
     return found
