@@ -30,6 +30,7 @@ def sections() -> dict[str, str]:
 @pytest.mark.parametrize("section", sections())
 def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatch):
     monkeypatch.chdir(project.root)
+    monkeypatch.setenv("COLUMNS", "120")
     text, fresh, shown = sections()[section], False, 0
     for block in _BLOCK.finditer(text):
         if block["kind"] == "yaml":

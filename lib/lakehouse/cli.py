@@ -1,8 +1,9 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | contract | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | profile | contract | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -71,11 +72,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, contract_commands, quarantine_commands, table_commands
-
-    rooms = (commands, contract_commands, quarantine_commands, table_commands)
-    # a name that a module imports is none of its own commands
-    found: Callable[[argparse.Namespace], int] = next(
-        getattr(room, name) for room in rooms if getattr(getattr(room, name, None), "__module__", "") == room.__name__
-    )
+    module, _, function = name.partition(".")
+    found: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(f"lakehouse.{module}"), function)
     return found

@@ -16,7 +16,7 @@ def _none(_: Parser) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """A word of the command line; `handler` is the function that does it, unless it has `parts`, words of its own."""
+    """A word of the command line; `handler` is the module and function that does it, unless it has `parts`, words of its own."""
 
     name: str
     handler: str
@@ -149,62 +149,74 @@ def sample_data_options(parser: Parser) -> None:
     parser.add_argument("--to", help="folder or s3a:// place ($LAKE/landing)")
 
 
+def profile_options(parser: Parser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table")
+    parser.add_argument("--version", type=int, metavar="N", help="the table as it was at this version")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--html", metavar="FILE", help="write a page that needs nothing else")
+    parser.add_argument("--suggest", action="store_true", help="print rules as YAML that hold for the table")
+
+
 CONTRACT = (
     Command(
-        "check", "contract_check", "list how contracts differ from an earlier version; 2 where one breaks what it promises",
+        "check", "contract_commands.contract_check", "list how contracts differ from an earlier version; 2 where one breaks what it promises",
         "contract check orders --against main", contract_check_options,
     ),
     Command(
-        "export", "contract_export", "print a contract as the JSON Schema of a row, or in the Open Data Contract Standard",
+        "export", "contract_commands.contract_export", "print a contract as the JSON Schema of a row, or in the Open Data Contract Standard",
         "contract export orders --format odcs > orders.odcs.yaml", contract_export_options,
     ),
     Command(
-        "import", "contract_import", "write conf/contracts/NAME.yml from a document of the Open Data Contract Standard",
+        "import", "contract_commands.contract_import", "write conf/contracts/NAME.yml from a document of the Open Data Contract Standard",
         "contract import orders.odcs.yaml --format odcs", contract_import_options,
     ),
     Command(
-        "status", "contract_status", "say how fresh each table under a contract is; 3 where one is older than promised",
+        "status", "contract_commands.contract_status", "say how fresh each table under a contract is; 3 where one is older than promised",
         "contract status orders", _names_options,
     ),
 )  # fmt: skip
 
 COMMANDS = (
     Command(
-        "run", "run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
+        "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
     ),
-    Command("plan", "plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
+    Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
     Command(
-        "list", "show_list", "list the jobs, or every source, rule, transform and sink with its options", "list rules",
+        "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list rules",
         list_options,
     ),
-    Command("runs", "show_runs", "show the last runs", "runs silver_orders", runs_options),
+    Command("runs", "commands.show_runs", "show the last runs", "runs silver_orders", runs_options),
     Command(
-        "quarantine", "quarantine", "list broken rows, show, mend, replay or discard them",
+        "quarantine", "quarantine_commands.quarantine", "list broken rows, show, mend, replay or discard them",
         "quarantine fix 16fe7b --set amount=12.50 --why 'a typing error', then: ... replay 16fe7b", quarantine_options,
     ),
     Command(
-        "history", "history", "print the versions of one key, with the events that they came from",
+        "history", "table_commands.history", "print the versions of one key, with the events that they came from",
         "history silver.customers_history --key 5", history_options,
     ),
     Command(
-        "adopt", "adopt", "take over a table that others made: its rows become what its job remembers of it",
+        "adopt", "table_commands.adopt", "take over a table that others made: its rows become what its job remembers of it",
         "adopt silver.customers_history", adopt_options,
     ),
     Command(
-        "rebuild", "rebuild", "make a table anew from its source and show how it differs; replaces nothing unless told to",
+        "rebuild", "table_commands.rebuild", "make a table anew from its source and show how it differs; replaces nothing unless told to",
         "rebuild silver.customers_history", rebuild_options,
+    ),
+    Command(
+        "profile", "profile_commands.profile_table", "measure a table, column by column, or suggest rules for it; needs no Spark",
+        "profile silver.orders", profile_options,
     ),
     Command(
         "contract", "", "hold contracts against earlier versions of them, and carry them in and out",
         "contract check orders --against main", parts=CONTRACT,
     ),
     Command(
-        "schema", "schema", "print the JSON Schema of a job's YAML, or of a contract's", "schema > job.schema.json",
+        "schema", "commands.schema", "print the JSON Schema of a job's YAML, or of a contract's", "schema > job.schema.json",
         schema_options,
     ),
-    Command("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "doctor"),
+    Command("doctor", "commands.doctor", "check Java, JARs, versions and storage; names the remedy for each", "doctor"),
     Command(
-        "sample-data", "sample_data", "write the example shop's landing data", "sample-data --days 3", sample_data_options
+        "sample-data", "commands.sample_data", "write the example shop's landing data", "sample-data --days 3", sample_data_options
     ),
-    Command("demo", "demo", "the next day of the example shop, from landing files to gold", "demo"),
+    Command("demo", "commands.demo", "the next day of the example shop, from landing files to gold", "demo"),
 )  # fmt: skip

@@ -121,10 +121,22 @@ def _newest(plan: Plan, table: str, opened: Any, column: str) -> datetime | None
     stored = next(field.name for field in opened.schema().fields if field.name.lower() == column.lower())
     known = list(_file_maxima(opened, stored))
     if None in known:
-        name = '"' + stored.replace('"', '""') + '"'
-        rows = runs.query(plan.layout.table(table), plan.layout.root, f"SELECT max({name}) AS newest FROM t")
-        known = [row["newest"] for row in rows if row["newest"] is not None]
-    return max(map(_moment, known), default=None)
+        known = _from_rows(plan, table, stored) or known
+    return max((_moment(value) for value in known if value is not None), default=None)
+
+
+def _from_rows(plan: Plan, table: str, column: str) -> list[Any]:
+    """The greatest value of a column as its rows have it; none where the table can only be read by Spark."""
+    from deltalake.exceptions import DeltaError
+
+    name = '"' + column.replace('"', '""') + '"'
+    try:
+        return [
+            row["newest"]
+            for row in runs.query(plan.layout.table(table), plan.layout.root, f"SELECT max({name}) AS newest FROM t")
+        ]
+    except DeltaError:  # a feature such as type widening: what the files tell must do
+        return []
 
 
 def _file_maxima(opened: Any, column: str) -> Iterator[Any]:

@@ -80,30 +80,26 @@ def _contract(
     document: dict[str, Any], item: dict[str, Any], path: KeyPath, name: str, left: list[tuple[KeyPath, str]]
 ) -> dict[str, Any]:
     custom = _custom(document.get("customProperties"), OF_CONTRACT, ("customProperties",), left)
-    fields, rules = [], [rule for rule in _rules(item, path, left) if rule is not None]
-    keys: list[tuple[int, str]] = []
-    for index, part in enumerate(item.get("properties") or []):
-        one = imported_property(part, (*path, "properties", index))
-        left += one.left_out
-        rules += one.rules
-        keys += [(one.key, one.field["name"])] if one.key is not None else []
-        fields.append(one.field)
+    parts = item.get("properties") or []
+    properties = [imported_property(part, (*path, "properties", index)) for index, part in enumerate(parts)]
+    left += [note for one in properties for note in one.left_out]
+    keys = sorted((one.key, place) for place, one in enumerate(properties) if one.key is not None)
     contract = {
         "name": name,
         "version": str(document.get("version", "1.0.0")),
         "owner": _owner(document.get("team"), left),
-        "description": _description(document.get("description"), left),
+        "description": _description(document.get("description"), left) or item.get("description"),
         "compatibility": custom.get("compatibility"),
         "classification": custom.get("classification"),
         "tags": [*(document.get("tags") or []), *(item.get("tags") or [])],
-        "keys": [key for _, key in sorted(keys)],
+        "keys": [properties[place].field["name"] for _, place in keys],
         "sla": _sla(document.get("slaProperties"), str(item.get("name")), left),
-        "fields": fields,
-        "rules": rules,
+        "fields": [one.field for one in properties],
+        "rules": [*_rules(item, path, left), *(rule for one in properties for rule in one.rules)],
     }
     _leave(document, _READ, (), left, expected={"status": "active", "id": name})
     read = ("name", "logicalType", "physicalType", "properties", "quality", "tags")
-    _leave(item, read, path, left, expected={"physicalName": name})
+    _leave(item, read, path, left, expected={"physicalName": name, "description": contract["description"]})
     return {key: given for key, given in contract.items() if given not in (None, [], {})}
 
 
@@ -120,12 +116,13 @@ def _leave(
             left.append(((*path, key), f"'{key}' has no place in a contract and is left out"))
 
 
-def _rules(item: dict[str, Any], path: KeyPath, left: list[tuple[KeyPath, str]]) -> Iterator[dict[str, Any] | None]:
+def _rules(item: dict[str, Any], path: KeyPath, left: list[tuple[KeyPath, str]]) -> Iterator[dict[str, Any]]:
     for index, check in enumerate(item.get("quality") or []):
         rule = imported_rule(check)
         if rule is None:
             left.append(((*path, "quality", index), "a quality check that no rule of ours says is left out"))
-        yield rule
+        else:
+            yield rule
 
 
 def _custom(
