@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NAMES = ("rules", "many_rules", "merge", "profiles", "change_data", "warm", "cold")
+NAMES = ("rules", "set_rules", "many_rules", "merge", "profiles", "change_data", "warm", "cold")
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ def sections() -> dict[str, str]:
     """Every section that has a job in it, by its heading."""
     found = {}
     for file in sorted((ROOT / "docs").glob("*.md")):
-        for part in re.split(r"^#+ (?!conf/)", file.read_text(), flags=re.MULTILINE):
+        for part in re.split(r"^#+ (?!conf/|jobs/)", file.read_text(), flags=re.MULTILINE):
             heading, _, text = part.partition("\n")
             if "```yaml" in text:
                 found[f"{file.stem}: {heading}"] = text
@@ -33,7 +33,7 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
     monkeypatch.setenv("COLUMNS", "120")
     text, fresh, shown = sections()[section], False, 0
     for block in _BLOCK.finditer(text):
-        if block["kind"] == "yaml":
+        if block["kind"] in ("yaml", "python"):
             project.write(re.match(r"# (\S+)", block["text"])[1], block["text"])
         elif block["kind"] in ("csv", "json"):
             project.write(block["file"], block["text"])

@@ -26,10 +26,10 @@ LAYERS = {
     3: "cdc_formats conform diagnosis lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
-    6: "batches contract_reports profile_reports quarantine_decisions sinks",
+    6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
     7: "pipeline",
     8: "api table_reports",
-    9: "__init__ commands contract_commands profile_commands quarantine_commands table_commands",
+    9: "__init__ commands contract_commands profile_commands quality_commands quarantine_commands table_commands",
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units.split()}
 SPARK_FREE = (

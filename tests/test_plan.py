@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Project
-from lakehouse import ConfigError, reports
+from lakehouse import ConfigError, registry, reports
 from lakehouse.config.project_files import find_job
 from lakehouse.planning import graph
 from lakehouse.planning.plan import Plan
@@ -27,7 +27,7 @@ SINK = """\
 sink:
   append: {table: silver.x}
 """
-RULES = "accepted_values, expr, in_range, length, matches, not_in_future, not_null"
+RULES = ", ".join(sorted(entry.name for kind in ("rule", "set_rule") for entry in registry.known(kind)))
 COMMON = "cluster_by, comment, constraints, partition_by, schema_evolution, table_properties, type_widening"
 
 
@@ -302,7 +302,7 @@ keys: [idd]
 """)  # fmt: skip
     assert refusal(project, HEAD + SINK + "contract: orders\nschema: id int\n") == [
         "conf/contracts/orders.yml:4: field 'ID' is here twice",
-        "conf/contracts/orders.yml:5: 'references' (foreign_key) is not built yet; take it out of the contract",
+        "conf/contracts/orders.yml:5: 'a.b' is no column of a table; it is layer.table.column",
         "conf/contracts/orders.yml:6: key 'idd' is not among the fields",
         "conf/x.yml:6: a job has either 'contract' or 'schema'",
     ]

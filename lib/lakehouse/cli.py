@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | profile | contract | schema | doctor | sample-data | demo`."""
+"""The command line: one word a command, see `command_options`; every error is one line and an exit code."""
 
 from __future__ import annotations
 

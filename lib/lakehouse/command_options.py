@@ -110,6 +110,15 @@ def rebuild_options(parser: Parser) -> None:
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 
+def quality_options(parser: Parser) -> None:
+    parser.add_argument("table", nargs="?", metavar="TABLE", help="layer.table, or a job's name; all with --anomalies")
+    parser.add_argument(
+        "--anomalies", action="store_true", help="only the rules whose failures left their usual range in the last run"
+    )
+    parser.add_argument("--limit", type=int, default=5, metavar="N", help="runs of the trend (5)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _names_options(parser: Parser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a contract in conf/contracts; all without one")
     parser.add_argument("--json", action="store_true", help="one JSON value")
@@ -189,6 +198,11 @@ COMMANDS = (
     Command(
         "quarantine", "quarantine_commands.quarantine", "list broken rows, show, mend, replay or discard them",
         "quarantine fix 16fe7b --set amount=12.50 --why 'a typing error', then: ... replay 16fe7b", quarantine_options,
+    ),
+    Command(
+        "quality", "quality_commands.quality",
+        "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers",
+        "quality silver.orders", quality_options,
     ),
     Command(
         "history", "table_commands.history", "print the versions of one key, with the events that they came from",

@@ -104,12 +104,14 @@ def read(layout: Layout, table: str | None = None) -> list[dict[str, Any]]:
 
 def profiles(layout: Layout, job: str, rule: str, *, before: datetime) -> list[Any]:
     """What a rule kept of the last accepted runs that began before a time, the newest first."""
-    rows = [
-        row for row in read(layout, job)
-        if row["job"] == job and row["rule"] == rule and row["accepted"] and row["profile"] is not None
-        and row["checked_at"] < before
-    ]  # fmt: skip
-    return [json.loads(row["profile"]) for row in rows[:_BASELINE]]
+    job, rule = (text.replace("'", "''") for text in (job, rule))
+    rows = query(
+        layout.quality,
+        layout.root,
+        f"SELECT profile, checked_at FROM t WHERE job = '{job}' AND rule = '{rule}' AND accepted AND profile IS NOT NULL "
+        "ORDER BY checked_at DESC",
+    )
+    return [json.loads(row["profile"]) for row in rows if row["checked_at"] < before][:_BASELINE]
 
 
 def _has(layout: Layout, run_id: str) -> bool:

@@ -151,10 +151,10 @@ def _counted(observation: Observation) -> dict[str, int] | None:
     return None if found is None else {name: int(value) for name, value in found.items() if value is not None}
 
 
-def observed(observation: Observation) -> dict[str, Any] | None:
+def observed(observation: Observation, patience: float = _PATIENCE) -> dict[str, Any] | None:
     """What was seen, or None where Spark read nothing; `Observation.get` alone would wait for ever then."""
     seen: Any = observation._jo
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while seen is None or not seen.future().isCompleted():
         if seen is None or time.monotonic() > deadline:
             return None

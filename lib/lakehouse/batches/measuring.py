@@ -33,9 +33,14 @@ class Asked:
     where: str | None
 
     @property
+    def is_sure(self) -> bool:
+        """True where working it out can never raise."""
+        return self.measure.total and self.where is None
+
+    @property
     def in_passing(self) -> bool:
         """True where the pass that writes may take it: it cannot raise there, and asks every row that the rules leave."""
-        return self.measure.total and self.where is None and self.measure.table is None
+        return self.is_sure and self.measure.table is None
 
     @property
     def aggregates(self) -> list[Column]:
@@ -64,10 +69,10 @@ class Asked:
 def asked_of(batch: Batch, checked_rows: DataFrame, rows: DataFrame) -> list[Asked]:
     """The rules on the whole batch over the rows that the row rules leave, each resolved against them."""
     found = []
-    for place, rule in enumerate(batch.plan.rules):
+    for place, (rule, name) in enumerate(zip(batch.plan.rules, batch.plan.rule_names, strict=True)):
         if rule.measures:
             with explained(batch.plan, rule.step):
-                profiles = batch.profiles(rule.name) if "profiles" in rule.step.entry.given else []
+                profiles = batch.profiles(name) if "profiles" in rule.step.entry.given else []
                 measure = rule.step.call(rows, now=batch.now, tables=batch.tables, profiles=profiles)
                 if not isinstance(measure, Measure):
                     raise ValueError("a @set_rule(measures=True) must return a Measure")
@@ -89,10 +94,10 @@ def taken(
     try:
         found = _one_row(batch, checked_rows, counters, asked)
     except PySparkException:
-        sure = [item for item in asked if item.measure.total]
+        sure = [item for item in asked if item.is_sure]
         found = _one_row(batch, checked_rows, counters, sure)
         return found, {**_figures(sure, found), **{
-            item.place: _alone(batch, checked_rows, counters, item) for item in asked if not item.measure.total
+            item.place: _alone(batch, checked_rows, counters, item) for item in asked if not item.is_sure
         }}  # fmt: skip
     return found, _figures(asked, found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from lakehouse.quality import VALID, Check
 from lakehouse.rule_results import SAMPLE, RuleResult
 
 _LENGTH = 100  # characters that are kept of a failing value
+_PATIENCE = 1.0  # seconds for counts of a write that may have been in already, so that nothing was read
 _TRACKED = 1000  # values that are told apart while the most frequent ones are found
 
 
@@ -26,7 +26,7 @@ def results_of(batch: Batch, raw: DataFrame, known: Taken, tally: Observation | 
     """What each rule says of the batch, in the job's order: while no row is broken or warned, none is read for it."""
     found: Mapping[str, Any] = {}
     if _any_fails(batch.plan, known.counts):
-        found = (observed(tally) if tally is not None else None) or _tallied(batch, raw)
+        found = (observed(tally, _PATIENCE) if tally is not None else None) or _tallied(batch, raw)
     places = [place for place, rule in enumerate(batch.plan.rules) if not rule.measures]
     of_rows = {place: _of_rows(known.counts["rows_read"], found, index) for index, place in enumerate(places)}
     of_batch = {
@@ -35,15 +35,8 @@ def results_of(batch: Batch, raw: DataFrame, known: Taken, tally: Observation | 
     return tuple(
         RuleResult(name, ", ".join(rule.columns) or None, rule.dimension, rule.settings.on_fail,
                    **(of_rows[place] if place in of_rows else _of_batch(of_batch[place])))
-        for place, (rule, name) in enumerate(zip(batch.plan.rules, result_names(batch.plan), strict=True))
+        for place, (rule, name) in enumerate(zip(batch.plan.rules, batch.plan.rule_names, strict=True))
     )  # fmt: skip
-
-
-def result_names(plan: Plan) -> list[str]:
-    """The name of each rule in the results: its own, with a number where an earlier rule has the same."""
-    names = [rule.name for rule in plan.rules]
-    turns = [Counter(names[:place])[name] for place, name in enumerate(names)]
-    return [name if turn == 0 else f"{name} #{turn + 1}" for name, turn in zip(names, turns, strict=True)]
 
 
 def with_tally(broken: DataFrame, batch: Batch, tally: Observation) -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +13,7 @@ from lakehouse.config.job_config import Word
 from lakehouse.config.spark_types import spark_type
 from lakehouse.registry import Duration
 
+_COLUMN = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+\.[^.]+")
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
@@ -74,7 +76,10 @@ class Contract(BaseModel):
 
 
 def field_rules(contract: Contract) -> list[tuple[int, str, dict[str, Any]]]:
-    """The rules that follow from the fields, as (the field's index, rule, options), in field order."""
+    """The rules that follow from the fields, as (the field's index, rule, options), in field order.
+
+    A key must be there, and no more: a change feed and bronze hold several rows of one key, so `unique` is a job's to ask.
+    """
     rules: list[tuple[int, str, dict[str, Any]]] = []
     keys = {key.lower() for key in contract.keys}
     for index, field in enumerate(contract.fields):
@@ -86,6 +91,9 @@ def field_rules(contract: Contract) -> list[tuple[int, str, dict[str, Any]]]:
             rules.append((index, "in_range", {"column": field.name, "min": field.min, "max": field.max}))
         if field.pattern is not None:
             rules.append((index, "matches", {"column": field.name, "pattern": field.pattern}))
+        if field.references is not None:
+            table, _, column = field.references.rpartition(".")
+            rules.append((index, "foreign_key", {"column": field.name, "table": table, "references": column}))
     return rules
 
 
@@ -123,13 +131,9 @@ def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], s
             problems.append((("fields", index, "name"), f"field '{field.name}' is here twice"))
         if field.mask is not None:
             problems.append((("fields", index, "mask"), "'mask' is not built yet: the column would stay readable"))
-        if field.references is not None:
-            problems.append(
-                (
-                    ("fields", index, "references"),
-                    "'references' (foreign_key) is not built yet; take it out of the contract",
-                )
-            )
+        if field.references is not None and not _COLUMN.fullmatch(field.references):
+            message = f"'{field.references}' is no column of a table; it is layer.table.column"
+            problems.append((("fields", index, "references"), message))
     for index, key in enumerate(contract.keys):
         if key.lower() not in names:
             problems.append((("keys", index), f"key '{key}' is not among the fields"))

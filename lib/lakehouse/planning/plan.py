@@ -171,6 +171,13 @@ class Plan:
         return list(dict.fromkeys([*self.job.config.inputs, *filter(None, asked)]))
 
     @property
+    def rule_names(self) -> list[str]:
+        """The name of each rule in the results: its own, with a number where an earlier rule has the same."""
+        names = [rule.name for rule in self.rules]
+        turns = [names[:place].count(name) for place, name in enumerate(names)]
+        return [name if turn == 0 else f"{name} #{turn + 1}" for name, turn in zip(names, turns, strict=True)]
+
+    @property
     def outputs(self) -> list[str]:
         """Every table that the job writes, but its quarantine."""
         return [sink.target for sink in self.sinks if sink.step.option("table")]
