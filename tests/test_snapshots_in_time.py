@@ -102,6 +102,17 @@ def test_a_path_without_a_version_says_what_was_looked_for(project):
         match=r"^silver.t: 1 row of the snapshot has .* or the version: .*'v_\(\.\*\)\[\.\]csv' finds, as date",
     ):
         project.run("x")
+    options = "version_pattern: 'v_(.*)[.]csv', version_type: date, version_format: yyyyMMdd, stored_as: 2"
+    send(project, "v_20260230", ["2,b,0,1"], options)
+    with pytest.raises(
+        DataError, match=r"^silver.t: 2 rows of the snapshot have NULL in the key or the version: .*as date"
+    ):
+        project.run("x")
+    for name in ("1", "v_20260230"):
+        (project.root / f"data/{name}.csv").unlink()
+    send(project, "v_20260228", ["1,a,0,1"], options)
+    project.run("x")
+    assert [str(row["__START_AT"]) for row in project.rows("silver.t")] == ["2026-02-28"]
 
 
 @pytest.mark.parametrize(("pattern", "problem"), [("v_(", "no regular expression"), ("v_.*", "has no group")])

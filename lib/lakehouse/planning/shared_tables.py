@@ -34,11 +34,12 @@ def sharing(plans: Sequence[Plan]) -> list[Plan]:
 
 def _tables(job: Job) -> set[str]:
     """The tables that a job writes; raises ConfigError where its sinks cannot be told."""
-    if job.refused & {("sink",), ("sinks",)}:
-        raise ConfigError(job.problems)
     words = [job.config.sink or {}, *(job.config.sinks or [])]
     options = [given for word in words for name, given in word.items() if name != "where" and isinstance(given, dict)]
-    return {str(given["table"]) for given in options if "table" in given}
+    tables = {str(given["table"]) for given in options if "table" in given}
+    if job.refused & {("sink",), ("sinks",)} or any("${" in table for table in tables):  # a variable that is not set
+        raise ConfigError(job.problems)
+    return tables
 
 
 def _problem(plan: Plan, sink: SinkStep, writers: Sequence[str], together: Sequence[str]) -> Problem:
