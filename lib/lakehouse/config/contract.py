@@ -91,7 +91,7 @@ def field_rules(contract: Contract) -> list[tuple[int, str, dict[str, Any]]]:
             rules.append((index, "in_range", {"column": field.name, "min": field.min, "max": field.max}))
         if field.pattern is not None:
             rules.append((index, "matches", {"column": field.name, "pattern": field.pattern}))
-        if field.references is not None:
+        if field.references is not None and _COLUMN.fullmatch(field.references):
             table, _, column = field.references.rpartition(".")
             rules.append((index, "foreign_key", {"column": field.name, "table": table, "references": column}))
     return rules
