@@ -31,7 +31,9 @@ def figures(folder: Path, size: Size) -> Iterator[Figure]:
     taken = medians([lambda: cost(measured), lambda: cost(scanned)], size.pairs)
     found = profile(layout, "silver.orders")
     sound = (found.rows, len(found.columns)) == (rows, 20) and found.columns[0].max == rows - 1
-    yield Figure("profile of 20 columns / one scan", *taken, cpu_limit=3, wall_limit=3, said=f"{rows:,} rows", sound=sound)
+    yield Figure(
+        "profile of 20 columns / one scan", *taken, cpu_limit=3, wall_limit=3, said=f"{rows:,} rows", sound=sound
+    )
 
 
 if __name__ == "__main__":

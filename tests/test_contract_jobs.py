@@ -172,3 +172,16 @@ def test_a_column_that_does_not_reach_the_table_cannot_tell(here, capsys):
                                          sink="append: {table: silver.orders}"))  # fmt: skip
     (note,) = here.run("silver_orders").notes
     assert "the table has no column 'at' to tell by" in note
+
+
+def test_a_job_that_follows_the_table_is_not_disturbed_by_its_marks(project):
+    project.job(
+        "silver_copy",
+        "layer: silver\nsource:\n  delta: {table: silver.orders}\nsink:\n  append: {table: silver.copy}\n",
+    )
+    read_ = []
+    for number, version in enumerate(("1.0.0", "1.0.0", "1.1.0", "1.2.0"), 1):
+        send(project, rows=[[number, 5, "2026-01-01 10:00:00"]], version=version, sink="append: {table: silver.orders}")
+        read_.append(project.run("silver_copy").rows_read)
+    send(project, rows=[], version="1.3.0", sink="append: {table: silver.orders}")
+    assert [*read_, project.run("silver_copy").rows_read] == [1, 1, 1, 1, 0]

@@ -134,7 +134,7 @@ def test_the_terminals_table_fits_its_window(layout):
         lines = profile_text(found, width).splitlines()
         assert max(map(len, lines[1:])) <= width, width
         assert len(lines) == 20
-    assert "Rome 40%" in profile_text(found, 250)
+    assert "Rome 50%" in profile_text(found, 250)
 
 
 class Tags(HTMLParser):
