@@ -161,7 +161,9 @@ def test_a_promise_by_a_column_that_is_none_is_refused(here, capsys):
     for column, said in (("ta", "'ta' is not among the fields"), ("id", "'id' is bigint; freshness needs a date or a")):
         with pytest.raises(ConfigError, match=said):
             send(here, contract=CONTRACT + f"sla: {{{{freshness: 1 day, column: {column}}}}}\n")
-    with pytest.raises(ConfigError, match=r"orders.yml:12: "):
+    with pytest.raises(
+        ConfigError, match=r"orders.yml:12: 'sla.freshness' must be like '10 minutes' or '1 day', not 'daily'"
+    ):
         send(here, contract=CONTRACT + "sla: {{freshness: daily}}\n")
 
 
