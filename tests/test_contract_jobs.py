@@ -161,7 +161,9 @@ def test_a_promise_by_a_column_that_is_none_is_refused(here, capsys):
     for column, said in (("ta", "'ta' is not among the fields"), ("id", "'id' is bigint; freshness needs a date or a")):
         with pytest.raises(ConfigError, match=said):
             send(here, contract=CONTRACT + f"sla: {{{{freshness: 1 day, column: {column}}}}}\n")
-    with pytest.raises(ConfigError, match=r"orders.yml:12: "):
+    with pytest.raises(
+        ConfigError, match=r"orders.yml:12: 'sla.freshness' must be like '10 minutes' or '1 day', not 'daily'"
+    ):
         send(here, contract=CONTRACT + "sla: {{freshness: daily}}\n")
 
 
@@ -172,3 +174,16 @@ def test_a_column_that_does_not_reach_the_table_cannot_tell(here, capsys):
                                          sink="append: {table: silver.orders}"))  # fmt: skip
     (note,) = here.run("silver_orders").notes
     assert "the table has no column 'at' to tell by" in note
+
+
+def test_a_job_that_follows_the_table_is_not_disturbed_by_its_marks(project):
+    project.job(
+        "silver_copy",
+        "layer: silver\nsource:\n  delta: {table: silver.orders}\nsink:\n  append: {table: silver.copy}\n",
+    )
+    read_ = []
+    for number, version in enumerate(("1.0.0", "1.0.0", "1.1.0", "1.2.0"), 1):
+        send(project, rows=[[number, 5, "2026-01-01 10:00:00"]], version=version, sink="append: {table: silver.orders}")
+        read_.append(project.run("silver_copy").rows_read)
+    send(project, rows=[], version="1.3.0", sink="append: {table: silver.orders}")
+    assert [*read_, project.run("silver_copy").rows_read] == [1, 1, 1, 1, 0]

@@ -134,7 +134,7 @@ def test_the_terminals_table_fits_its_window(layout):
         lines = profile_text(found, width).splitlines()
         assert max(map(len, lines[1:])) <= width, width
         assert len(lines) == 20
-    assert "Rome 40%" in profile_text(found, 250)
+    assert "Rome 50%" in profile_text(found, 250)
 
 
 class Tags(HTMLParser):
@@ -285,6 +285,11 @@ def test_a_job_that_does_not_plan_and_may_be_the_writer_stops_the_profile(people
     [
         (("silver.nobody",), 3, "there is no table silver.nobody"),
         (("people",), 2, "is no table's name"),
+        (
+            ("silver.people", "--html", "no/such/page.html"),
+            2,
+            "--html no/such/page.html cannot be written: No such file",
+        ),
         (("silver.people", "--version", "7"), 2, "silver.people has no version 7; its newest is "),
     ],
 )

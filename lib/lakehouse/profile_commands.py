@@ -28,7 +28,10 @@ def profile_table(options: argparse.Namespace) -> int:
         raise ConfigError(f"'{options.table}' is no table's name; it is layer.table, such as silver.customers")
     found = _profile(options.table, options.version)
     if options.html:
-        Path(options.html).write_text(page(found), encoding="utf-8")
+        try:
+            Path(options.html).write_text(page(found), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--html {options.html} cannot be written: {error.strerror}") from error
         print(f"{options.html}: {found.table}, {len(found.columns)} columns", file=sys.stderr)
     if options.suggest:
         print(suggested_rules(found, runs.now()), end="")
