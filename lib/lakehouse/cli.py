@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | history | adopt | rebuild | contract | schema | doctor | sample-data | demo`."""
+"""The command line: `lakehouse run | plan | list | runs | report | quarantine | history | adopt | rebuild | contract | schema | doctor | sample-data | demo`."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, contract_commands, quarantine_commands, table_commands
+    from lakehouse import commands, contract_commands, quarantine_commands, report_commands, table_commands
 
-    rooms = (commands, contract_commands, quarantine_commands, table_commands)
+    rooms = (commands, contract_commands, quarantine_commands, report_commands, table_commands)
     # a name that a module imports is none of its own commands
     found: Callable[[argparse.Namespace], int] = next(
         getattr(room, name) for room in rooms if getattr(getattr(room, name, None), "__module__", "") == room.__name__
