@@ -20,16 +20,19 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "command_options errors holding log measures sample_data sql_text tables",
+    0: "errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
-    2: "cli commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
+    2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
     3: "cdc_formats conform diagnosis lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
-    7: "pipeline",
+    7: "pipeline run_report",
     8: "api table_reports",
-    9: "__init__ commands contract_commands profile_commands quality_commands quarantine_commands table_commands",
+    9: "commands contract_commands profile_commands quality_commands quarantine_commands report_commands table_commands",
+    10: "command_options",
+    11: "cli",
+    12: "__init__",
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units.split()}
 SPARK_FREE = (

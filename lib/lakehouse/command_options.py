@@ -75,6 +75,17 @@ def runs_options(parser: Parser) -> None:
     _limit_options(parser)
 
 
+def report_options(parser: Parser) -> None:
+    parser.add_argument(
+        "run_id",
+        nargs="?",
+        metavar="RUN",
+        help="the beginning of a run's id, or a job: its last run (the newest of all)",
+    )
+    parser.add_argument("--to", metavar="FILE", help="where the page goes (<run's id>.html here); - prints it")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+
+
 def quarantine_options(parser: Parser) -> None:
     parser.add_argument("action", choices=["list", "show", "fix", "replay", "discard"])
     parser.add_argument("names", nargs="*", metavar="TABLE|ID", help="a table, or the beginnings of rows' ids")
@@ -195,6 +206,10 @@ COMMANDS = (
         list_options,
     ),
     Command("runs", "commands.show_runs", "show the last runs", "runs silver_orders", runs_options),
+    Command(
+        "report", "report_commands.report", "write a run as one HTML file: rows, rules, broken rows, tables, trends",
+        "report silver_orders --to report.html", report_options,
+    ),
     Command(
         "quarantine", "quarantine_commands.quarantine", "list broken rows, show, mend, replay or discard them",
         "quarantine fix 16fe7b --set amount=12.50 --why 'a typing error', then: ... replay 16fe7b", quarantine_options,
