@@ -23,13 +23,13 @@ LAYERS = {
     0: "errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
     2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
-    3: "cdc_formats conform diagnosis lake profiling rule_results transforms upserts",
+    3: "cdc_formats conform diagnosis expectations lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
-    7: "pipeline run_report",
+    7: "pipeline run_report suites",
     8: "api table_reports",
-    9: "commands contract_commands profile_commands quality_commands quarantine_commands report_commands table_commands",
+    9: "commands contract_commands expectation_commands profile_commands quality_commands quarantine_commands report_commands table_commands",
     10: "command_options",
     11: "cli",
     12: "__init__",
@@ -39,7 +39,12 @@ SPARK_FREE = (
     "api cli commands config.jobs planning.graph planning.job_schema planning.planner registry reports runs session "
     "sql_text storage tables"
 )
-ONLY_IMPORTERS = {"delta": {"lake"}, "boto3": {"storage"}, "botocore": {"storage"}}
+ONLY_IMPORTERS = {
+    "delta": {"lake"},
+    "boto3": {"storage"},
+    "botocore": {"storage"},
+    "great_expectations": {"expectations"},
+}
 
 
 def modules() -> Iterator[tuple[str, Path, ast.Module]]:

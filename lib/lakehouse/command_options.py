@@ -130,6 +130,14 @@ def quality_options(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def expectations_options(parser: Parser) -> None:
+    parser.add_argument("action", choices=["export", "import", "docs"])
+    parser.add_argument("name", nargs="?", metavar="JOB|SUITE", help="export: a job; import: a suite's JSON file")
+    parser.add_argument("--to", help="export: the suite's file (standard output); docs: the site's folder (data_docs)")
+    parser.add_argument("--job", help="import: the job whose file gets the rules; without it they are printed")
+    parser.add_argument("--env", help="export: overlay conf/env/ENV.yml")
+
+
 def _names_options(parser: Parser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a contract in conf/contracts; all without one")
     parser.add_argument("--json", action="store_true", help="one JSON value")
@@ -238,6 +246,11 @@ COMMANDS = (
     Command(
         "contract", "", "hold contracts against earlier versions of them, and carry them in and out",
         "contract check orders --against main", parts=CONTRACT,
+    ),
+    Command(
+        "expectations", "expectation_commands.expectations",
+        "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said",
+        "expectations export silver_orders", expectations_options,
     ),
     Command(
         "schema", "commands.schema", "print the JSON Schema of a job's YAML, or of a contract's", "schema > job.schema.json",

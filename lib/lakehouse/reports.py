@@ -148,6 +148,8 @@ def plan_text(plan: Plan) -> str:
         lines.append(f"  contract   {plan.contract.name} {plan.contract.version}: {len(plan.contract.fields)} fields")
     lines += [f"  rule       {rule.name}: {rule.settings.on_fail}" for rule in plan.rules]
     lines += [f"  transform  {_step_text(step)}" for step in plan.transforms]
+    if plan.suite is not None:
+        lines.append(f"  suite      {plan.suite.file}: {len(plan.suite.expectations)} expectations")
     lines += [
         f"  write      {_step_text(sink.step)}{_layout_text(sink)}" + (f" where {sink.where}" if sink.where else "")
         for sink in plan.sinks

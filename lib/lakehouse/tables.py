@@ -64,6 +64,10 @@ class Layout:
         """The table of what each rule said in each run."""
         return self._below(self._own, "_quality")
 
+    def expectations(self, job: str | None = None) -> str:
+        """The folder of what Great Expectations suites said, of all jobs or of one."""
+        return self._below(self._own, "_expectations", *([job] if job else []))
+
     def join(self, *parts: str) -> str:
         """A place below the root."""
         return self._below(self.root, *parts)

@@ -24,6 +24,7 @@ from lakehouse.batches.gate import is_gated, require_gate, warnings
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.batches.routes import fits, require_sink_columns
 from lakehouse.batches.step_errors import constraints_named, explained
+from lakehouse.batches.suite_gate import has_suite, judged_by_suite, require_suite_fits
 from lakehouse.batches.tally import results_of
 from lakehouse.conform import ignored_columns
 from lakehouse.frames import REPLAYED
@@ -40,12 +41,14 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     held, gated = _is_held(batch.plan), is_gated(batch.plan)
     one = one_pass(batch, raw, measures=held or not gated)
     require_sink_columns(batch.plan, one.rows)
+    require_suite_fits(batch.plan, one.rows)
     if held:
         one = replace(one, rows=one.rows.localCheckpoint())
     known = _taken_before(batch, raw, one)
     if known is not None and gated:
         known = completed(batch, raw, known)
         require_gate(batch, raw, known)
+    said = judged_by_suite(batch, raw, one.rows, known) if known is not None else []
     written = [_write(batch, raw, one.rows, sink, known) for sink in batch.plan.sinks]
     known = completed(batch, raw, known or _taken_by(written, one) or taken_from_everything(batch, raw))
     tally = Observation()
@@ -53,18 +56,22 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     # a few rows that are replayed say nothing of what the source is like
     results = () if REPLAYED in raw.columns else results_of(batch, raw, known, tally if broken is not None else None)
     ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))
-    notes = [note for item in written for note in item.notes] + warnings(known.verdicts)
+    notes = [note for item in written for note in item.notes] + said + warnings(known.verdicts)
     counts = known.counts | _totals(written)
     return Outcome(counts, tuple(written), broken, tuple(dict.fromkeys(ignored)), tuple(notes), results)
 
 
 def check(batch: Batch, raw: DataFrame) -> None:
     """Resolves every column and expression of the job against a frame; raises ConfigError; no action."""
-    require_sink_columns(batch.plan, one_pass(batch, raw).rows)
+    rows = one_pass(batch, raw).rows
+    require_sink_columns(batch.plan, rows)
+    require_suite_fits(batch.plan, rows)
 
 
 def _is_held(plan: Plan) -> bool:
     """True where the frame is read several times and costs more than a scan: then it is worked out once and held."""
+    if has_suite(plan):  # which is asked in many a job of Spark's own
+        return True
     several = len(plan.sinks) > 1 or is_gated(plan)
     return several and not all(step.entry.traits.get("row_wise") for step in plan.transforms)
 

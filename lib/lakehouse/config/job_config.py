@@ -49,6 +49,16 @@ class Stream(Strict):
     late: Literal["keep", "merge"] = "keep"
 
 
+class Expectations(Strict):
+    """A Great Expectations suite that the rows about to be written are held against."""
+
+    suite: str = Field(description="The suite's JSON file, from the project's root.")
+    checkpoint: bool = Field(True, description="Whether runs ask it: false keeps it for export and docs alone.")
+    on_fail: Literal["fail", "warn"] = Field(
+        "fail", description="What an expectation that does not hold does to the run."
+    )
+
+
 class JobConfig(Strict):
     """One job, as its YAML says; the options of sources, rules, transforms and sinks are checked by the plan."""
 
@@ -69,5 +79,5 @@ class JobConfig(Strict):
     sinks: list[dict[str, Any]] | None = Field(None, min_length=1)
     exclusive: bool = False
     stream: Stream | None = None
-    expectations: dict[str, Any] | str | None = None
+    expectations: Expectations | None = None
     spark: dict[str, str | int | float | bool] = Field(default_factory=dict)

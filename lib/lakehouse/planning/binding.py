@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,6 +11,7 @@ from lakehouse import registry
 from lakehouse.cdc_formats import KEYS_UNKNOWN, with_defaults
 from lakehouse.config.contract import Contract, contract_problems, field_rules
 from lakehouse.config.jobs import Job, load_mapping
+from lakehouse.config.suite import Suite, load_suite
 from lakehouse.config.validation import checked_options
 from lakehouse.config.yaml_files import Source
 from lakehouse.config.yaml_text import Path as KeyPath
@@ -89,6 +90,18 @@ class Binder:
         else:
             found = [self._routed(item, ("sinks", index)) for index, item in enumerate(config.sinks or [])]
         return tuple(sink for sink in found if sink is not None)
+
+    def suite(self) -> Suite | None:
+        """The Great Expectations suite that runs are to ask; None where there is none, or it is asked by hand alone."""
+        said = self.job.config.expectations
+        if said is None or not said.checkpoint:
+            return None
+        try:
+            return load_suite(self.job.root / said.suite)
+        except ConfigError as error:
+            where = self.job.source.problem(("expectations", "suite"), "")
+            self.problems += [replace(where, message=f"expectations: {problem}") for problem in error.problems]
+            return None
 
     def _routed(self, item: dict[str, Any], path: KeyPath) -> SinkStep | None:
         where = item.get("where")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lakehouse import registry
 from lakehouse.config.contract import Contract, fingerprint
 from lakehouse.config.jobs import Job
+from lakehouse.config.suite import Suite
 from lakehouse.config.yaml_files import Source
 from lakehouse.config.yaml_text import Path as KeyPath
 from lakehouse.errors import Problem
@@ -151,6 +152,7 @@ class Plan:
     sinks: tuple[SinkStep, ...]
     contract: Contract | None
     fingerprint: str
+    suite: Suite | None = None
 
     @property
     def name(self) -> str:

@@ -38,8 +38,6 @@ def _not_built(plan: Plan) -> Iterator[Problem]:
         yield source.problem(("stream", "max_batches"), "max_batches is not built yet; take it out")
     if config.stream is not None and config.stream.late != "keep":
         yield source.problem(("stream", "late"), "late: merge is not built yet; take it out")
-    if config.expectations is not None:
-        yield source.problem(("expectations",), "Great Expectations suites are not built yet; take it out")
 
 
 def _sink_problems(plan: Plan) -> Iterator[Problem]:

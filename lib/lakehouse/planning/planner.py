@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lakehouse.config.contract import Contract
 from lakehouse.config.jobs import Job, load_job
+from lakehouse.config.suite import Suite
 from lakehouse.errors import ConfigError
 from lakehouse.planning.binding import Binder
 from lakehouse.planning.job_script import import_script
@@ -26,11 +27,13 @@ def plan_job(file: Path, *, lake: str, env: str | None = None) -> Plan:
     contract, rules = binder.contract_and_rules()
     transforms = binder.steps("transform", config.transforms, "transforms")
     sinks = binder.sinks()
+    suite = binder.suite()
     read = _read_mode(config.read, source, config.layer)
     if not binder.problems and source is not None:
         plan = Plan(
-            job, Layout(lake), source, read, rules, transforms, sinks, contract, _fingerprint(job, contract, lake)
-        )
+            job, Layout(lake), source, read, rules, transforms, sinks, contract, _fingerprint(job, contract, suite, lake),
+            suite,
+        )  # fmt: skip
         binder.problems += plan_problems(plan)
         if not binder.problems:
             return plan
@@ -46,11 +49,13 @@ def _read_mode(asked: str | None, source: Step | None, layer: str) -> Literal["i
     return "incremental" if incremental else "full"
 
 
-def _fingerprint(job: Job, contract: Contract | None, lake: str) -> str:
-    """A digest of what the job does: its config and contract, not where its lake lies."""
-    content = {
+def _fingerprint(job: Job, contract: Contract | None, suite: Suite | None, lake: str) -> str:
+    """A digest of what the job does: its config, contract and suite, not where its lake lies."""
+    content: dict[str, Any] = {
         "config": job.config.model_dump(mode="json"),
         "contract": contract.model_dump(mode="json") if contract else None,
     }
+    if suite is not None:
+        content["suite"] = suite.as_json
     text = json.dumps(content, sort_keys=True).replace(lake, "${LAKE}")
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,7 +11,11 @@ from lakehouse.registry import rule
 Number = Annotated[int, Field(ge=1)]
 
 
-@rule(dimension="validity", total=True)
+def _pattern(*, min: int, max: int | None, **_: object) -> str:
+    return rf"^[0-9]{{{min},{'' if max is None else max}}}\z"
+
+
+@rule(dimension="validity", total=True, pattern=_pattern)
 def digits(*, column: str, min: Number = 1, max: Number | None = None) -> Column:
     """The whole text is digits from 0 to 9, `min` to `max` of them; no sign, no point, no blank."""
-    return F.col(column).rlike(rf"^[0-9]{{{min},{'' if max is None else max}}}\z")
+    return F.col(column).rlike(_pattern(min=min, max=max))

@@ -11,7 +11,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = rf"^(?=.{{1,64}}@){_WORD}(?:\.{_WORD})*@{_LABEL}(?:\.{_LABEL})+\z"
 
 
-@rule(dimension="validity", total=True)
+@rule(dimension="validity", total=True, pattern=_ADDRESS)
 def email(*, column: str) -> Column:
     """The whole text is an e-mail address in ASCII: words with dots, @, and a host name with a dot in it.
 

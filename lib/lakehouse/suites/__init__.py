@@ -1,0 +1,1 @@
+"""Rules as expectations and expectations as rules: what Great Expectations calls the same, and what it cannot say."""
