@@ -156,10 +156,10 @@ def _raw(part: Part, run: Run) -> DataFrame:
 
 
 def _as_replay(plan: Plan) -> Plan:
-    """The job for rows that are no whole batch: no gate and no rule on the batch, what would fail the run stays in the
+    """The job for rows that are no whole batch: no gate, suite or rule on the batch, what would fail the run stays in the
     quarantine, and no sink takes a key for missing or an unordered row for the newer one."""
     config = plan.job.config.model_copy(update={"quality_gate": None, "allow_empty": True})
-    return replace(plan, job=replace(plan.job, config=config), read="incremental",
+    return replace(plan, job=replace(plan.job, config=config), read="incremental", suite=None,
                    rules=tuple(_mild(rule) for rule in plan.rules if not rule.measures), sinks=tuple(map(_for_single_rows, plan.sinks)))  # fmt: skip
 
 
