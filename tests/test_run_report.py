@@ -131,7 +131,8 @@ def test_a_table_leaves_out_the_columns_in_which_nothing_stands():
     [(figures.share(1, 3), "33.3 %"), (figures.share(1, 10**6), "< 0.1 %"), (figures.share(10**6 - 1, 10**6), "> 99.9 %"),
      (figures.share(0, 0), "0 %"), (figures.share(5, 5), "100 %"), (figures.short(35_000_000), "35M"), (figures.short(0), "0"),
      (figures.size(999), "999 B"), (figures.size(1_234_567), "1.23 MB"), (figures.duration(0.84), "0.8 s"),
-     (figures.duration(125), "2 min 5 s"), (figures.duration(3600), "1 h 0 min")],
+     (figures.duration(4.04), "4 s"), (figures.brief_duration(80), "80 s"), (figures.brief_duration(720), "12 min"),
+     (figures.brief_duration(90_000), "25 h"), (figures.duration(125), "2 min 5 s"), (figures.duration(3600), "1 h 0 min")],
 )  # fmt: skip
 def test_numbers_are_shown_as_people_read_them(shown, expected):
     assert shown == expected
@@ -223,6 +224,7 @@ def test_a_plot_has_axes_values_and_marks_what_failed():
     drawn = line_plot(points, "rows")
     assert re.findall(r"text-anchor='end'>([\d.]+)<", drawn) == ["0", "4", "8", "5"]
     assert drawn.count("class='point odd'><title>03-02: 7.5, failed") == 1
+    assert "03-01" in drawn
     assert "NaN" not in line_plot([Point("a", 0.0)], "nothing")
     assert sparkline([], "none") == ""
     assert "<polyline" not in sparkline([0.0], "one")
@@ -260,7 +262,7 @@ def test_personal_values_of_broken_rows_are_masked_by_the_contract(lake, tmp_pat
     page = document(report_of(lake, None, tmp_path), "lake", "now")
     assert "canary" not in page
     assert page.count("***") >= 20
-    assert "20 of 60 shown" in page
+    assert "20 of 60 rows, as they came, in silver.people__quarantine" in page
 
 
 def test_without_the_jobs_yaml_no_value_is_shown(lake):
