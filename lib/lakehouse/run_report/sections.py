@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from lakehouse.html_pages.figures import brief_duration, duration, share, short,
 from lakehouse.html_pages.markup import NOTHING, Html, badge, facts, joined, name, note, section, table, text, when
 from lakehouse.run_report.flow import balance, flow
 from lakehouse.run_report.lineage import graph
+from lakehouse.run_report.personal import value_text
 from lakehouse.run_report.reading import SAMPLES, BrokenRow, History, RunReport, Version
 from lakehouse.runs import RunRecord
 
@@ -146,8 +146,7 @@ def _said(reason: Mapping[str, Any]) -> str:
 
 
 def _field(column: str, value: Any, is_broken: bool) -> Html:
-    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    shown = Html("<i>NULL</i>") if value is None else Html(f"<code>{text(said)}</code>")
+    shown = Html("<i>NULL</i>") if value is None else Html(f"<code>{text(value_text(value))}</code>")
     return Html(f"<div{' class=odd' if is_broken else ''}><dt>{text(column, 80)}</dt><dd>{shown}</dd></div>")
 
 
@@ -190,6 +189,8 @@ def histories(report: RunReport) -> Html:
 
 
 def _history(found: History) -> Html:
+    if found.problem is not None:
+        return note(f"{found.table} cannot be read: {found.problem}")
     return table(
         found.table, ["version", "at (UTC)", "operation", "rows", ""], [_version(item) for item in found.versions]
     )
