@@ -24,7 +24,7 @@ from lakehouse.rule_results import Checked, RuleResult
 from lakehouse.run_report.document import document
 from lakehouse.run_report.flow import balance, flow
 from lakehouse.run_report.lineage import graph
-from lakehouse.run_report.personal import Policy, policy_of, shown_row
+from lakehouse.run_report.personal import Policy, policy_of, shown_row, value_text
 from lakehouse.run_report.reading import RunReport, find_run, read_report
 from lakehouse.runs import Input, Output, RunRecord
 from lakehouse.tables import Layout
@@ -131,7 +131,8 @@ def test_a_table_leaves_out_the_columns_in_which_nothing_stands():
     [(figures.share(1, 3), "33.3 %"), (figures.share(1, 10**6), "< 0.1 %"), (figures.share(10**6 - 1, 10**6), "> 99.9 %"),
      (figures.share(0, 0), "0 %"), (figures.share(5, 5), "100 %"), (figures.short(35_000_000), "35M"), (figures.short(0), "0"),
      (figures.size(999), "999 B"), (figures.size(1_234_567), "1.23 MB"), (figures.duration(0.84), "0.8 s"),
-     (figures.duration(125), "2 min 5 s"), (figures.duration(3600), "1 h 0 min")],
+     (figures.duration(4.04), "4 s"), (figures.brief_duration(80), "80 s"), (figures.brief_duration(720), "12 min"),
+     (figures.brief_duration(90_000), "25 h"), (figures.duration(125), "2 min 5 s"), (figures.duration(3600), "1 h 0 min")],
 )  # fmt: skip
 def test_numbers_are_shown_as_people_read_them(shown, expected):
     assert shown == expected
@@ -223,6 +224,7 @@ def test_a_plot_has_axes_values_and_marks_what_failed():
     drawn = line_plot(points, "rows")
     assert re.findall(r"text-anchor='end'>([\d.]+)<", drawn) == ["0", "4", "8", "5"]
     assert drawn.count("class='point odd'><title>03-02: 7.5, failed") == 1
+    assert "03-01" in drawn
     assert "NaN" not in line_plot([Point("a", 0.0)], "nothing")
     assert sparkline([], "none") == ""
     assert "<polyline" not in sparkline([0.0], "one")
@@ -260,7 +262,7 @@ def test_personal_values_of_broken_rows_are_masked_by_the_contract(lake, tmp_pat
     page = document(report_of(lake, None, tmp_path), "lake", "now")
     assert "canary" not in page
     assert page.count("***") >= 20
-    assert "20 of 60 shown" in page
+    assert "20 of 60 rows, as they came, in silver.people__quarantine" in page
 
 
 def test_without_the_jobs_yaml_no_value_is_shown(lake):
@@ -278,12 +280,13 @@ PII = Policy(frozenset({"email"}), frozenset({"id", "address", "_source_file"}))
 @pytest.mark.parametrize(
     ("row", "shown"),
     [
-        ({"id": 1, "EMAIL": "a@b", "email": None}, {"id": 1, "EMAIL": "***", "email": None}),
-        ({"before": None, "after": {"id": 1, "email": "a@b"}}, {"before": None, "after": {"id": 1, "email": "***"}}),
+        ({"id": 1, "EMAIL": "a@b", "email": None}, {"id": "1", "EMAIL": "***", "email": None}),
+        ({"before": None, "after": {"id": 1, "email": "a@b"}}, {"before": None, "after": {"id": "1", "email": "***"}}),
         ({"address": {"city": "Rome", "email": "a@b"}}, {"address": {"city": "Rome", "email": "***"}}),
         ({"address": ['{"email": "a@b"}', "x"]}, {"address": ["***", "x"]}),
         ({"_corrupt_record": "1,a@b", "_source_file": "f"}, {"_corrupt_record": "***", "_source_file": "f"}),
         ({"_rescued_data": '{"mail": "a@b"}'}, {"_rescued_data": "***"}),
+        ({"id": {"note": '[{"Email": "a@b"}]', "n": None}}, {"id": {"note": "***", "n": None}}),
     ],
 )
 def test_what_a_contract_does_not_know_may_be_personal(row, shown):
@@ -293,12 +296,23 @@ def test_what_a_contract_does_not_know_may_be_personal(row, shown):
 def test_a_row_that_is_no_json_is_masked_where_anything_is_personal():
     assert shown_row("1,a@b", PII) == (("row", "***"),)
     assert shown_row("1,x", Policy()) == (("row", "1,x"),)
+    assert shown_row("[" * 500_000, PII) == (("row", "***"),)
+
+
+def test_numbers_are_shown_to_their_last_digit():
+    row = '{"a": 12345678901234567890.1234567890, "b": {"c": [1.50, true, null, "x\\u00e9"]}, "d": "1.0"}'
+    assert [value_text(value) for _, value in shown_row(row, Policy())] == [
+        "12345678901234567890.1234567890", '{"c": [1.50, true, null, "xé"]}', "1.0",
+    ]  # fmt: skip
 
 
 def test_a_job_without_a_contract_masks_what_its_project_calls_personal(lake, tmp_path):
     (tmp_path / "conf/raw.yml").write_text(JOB.replace("contract: people", "schema: id bigint, email string"))
     plan = plan_job(tmp_path / "conf/raw.yml", lake=lake.root)
-    assert policy_of(plan) == Policy(frozenset({"email"}))
+    masked = policy_of(plan)
+    assert dict(shown_row('{"id": 1, "Email": "a@b", "_corrupt_record": "1,a@b", "value": "{\\"email\\": 1}"}', masked)) == {
+        "id": "1", "Email": "***", "_corrupt_record": "***", "value": "***",
+    }  # fmt: skip
     (tmp_path / "conf/contracts/other.yml").write_text("name: 3")
     assert policy_of(plan) is None
 
@@ -311,6 +325,24 @@ def test_the_command_writes_the_file_prints_it_or_names_it_by_the_run(lake, tmp_
     printed = capsys.readouterr().out.partition("\n")[2]
     written = [(tmp_path / name).read_text() for name in ("out/r.html", f"{record(2).run_id}.html")]
     assert len({re.sub("Written [0-9: -]+", "", page) for page in (*written, printed)}) == 1
+
+
+def test_a_file_that_cannot_be_written_and_a_table_that_cannot_be_read_are_said_in_a_line(lake, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert command(["report", "--to", "file/r.html"]) == 2
+    assert re.fullmatch("--to file/r.html: .*; name a file .*\n", capsys.readouterr().err)
+    for entry in (tmp_path / "lake/silver/people/_delta_log").glob("*.json"):
+        entry.write_text("{")
+    assert command(["report", "--to", "-"]) == 0
+    assert "silver.people cannot be read: " in capsys.readouterr().out
+
+
+def test_a_run_of_a_job_with_a_quote_in_its_name_has_its_rules(lake, tmp_path):
+    run = record(5, job="o'hara")
+    runs.append(lake, run)
+    result = RuleResult("r", None, "validity", "warn", 1, 0)
+    rule_results.append(lake, Checked(run.run_id, run.job, "silver.people", run.started, True), [result])
+    assert [rule["rule"] for rule in report_of(lake, "o'hara", None).rules] == ["r"]
 
 
 @pytest.fixture(scope="module")

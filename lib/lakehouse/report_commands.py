@@ -28,7 +28,10 @@ def report(options: argparse.Namespace) -> int:
         sys.stdout.write(page)
         return 0
     place = options.to or f"{record.run_id}.html"
-    write_text(place if is_remote(place) else str(Path(place).absolute()), page)
+    try:
+        write_text(place if is_remote(place) else str(Path(place).absolute()), page)
+    except OSError as error:  # no folder can be made there
+        raise ConfigError(f"--to {place}: {error.strerror}; name a file in a folder that can be written") from error
     print(f"{place}: {record.job}, {record.state}, {moment(record.started)}")
     return 0
 

@@ -161,6 +161,11 @@ def query(path: str, root: str, sql: str) -> list[dict[str, Any]]:
     return found
 
 
+def literal(value: str) -> str:
+    """A text as a literal of `query`'s SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def storage_options(root: str) -> dict[str, str] | None:
     """What delta-rs needs for S3, from the same provider chain that boto3 uses."""
     if not is_remote(root):

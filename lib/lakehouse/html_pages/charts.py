@@ -10,8 +10,8 @@ from lakehouse.html_pages.figures import short
 from lakehouse.html_pages.markup import NOTHING, Html, text
 
 _SPARK = (110, 24)
-_PLOT = (360, 170)
-_LEFT, _TOP, _BELOW, _RIGHT = 44, 14, 24, 14  # the room of a plot's axes
+_PLOT = (420, 160)
+_LEFT, _TOP, _BELOW, _RIGHT = 58, 14, 24, 14  # the room of a plot's axes
 
 
 @dataclass(frozen=True)

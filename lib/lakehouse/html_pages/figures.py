@@ -38,11 +38,17 @@ def size(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.8 s`, `2 min 5 s`, `1 h 0 min`."""
+    """`0.8 s`, `4 s`, `2 min 5 s`, `1 h 0 min`."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s".replace(".0 ", " ")
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def brief_duration(seconds: float) -> str:
+    """A duration in one unit, for an axis: `0.5 s`, `200 s`, `12 min`, `150 min`."""
+    unit, mark = (1, "s") if seconds < 600 else (60, "min") if seconds < 36_000 else (3600, "h")
+    return f"{short(seconds / unit)} {mark}"
 
 
 def moment(time: datetime | None) -> str:

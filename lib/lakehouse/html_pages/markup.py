@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from html import escape
 from typing import NewType
+
+from lakehouse.html_pages.figures import moment
 
 Html = NewType("Html", str)
 """Markup. A plain `str` is none: mypy refuses it where a page is put together."""
@@ -14,6 +17,7 @@ LONGEST = 300
 """The characters that are shown of a text."""
 
 NOTHING = Html("")
+_JOINTS = re.compile(r"([._/(])(?=\w)")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
@@ -27,6 +31,16 @@ def text(value: object, most: int = LONGEST) -> Html:
     found = str(value)
     kept = found if len(found) <= most else f"{found[:most]}… ({len(found):,} characters)"
     return Html(escape(_UNPRINTABLE.sub("\ufffd", kept)))
+
+
+def name(value: object, most: int = LONGEST) -> Html:
+    """The text of a name, which a narrow screen may break behind its dots, underscores, slashes and brackets."""
+    return Html(_JOINTS.sub(r"\1<wbr>", text(value, most)))
+
+
+def when(time: datetime) -> Html:
+    """A time in UTC, in one line."""
+    return Html(f"<time datetime='{time.astimezone(UTC).isoformat()}'>{moment(time)}</time>")
 
 
 def joined(parts: Iterable[Html], between: str = "\n") -> Html:

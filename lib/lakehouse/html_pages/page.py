@@ -36,16 +36,18 @@ table { border-collapse: collapse; font-size: .9rem; margin-top: .4rem; }
 caption { text-align: left; font-weight: 600; padding: .4rem 0 .1rem; white-space: nowrap; }
 th, td { text-align: left; vertical-align: top; padding: .35rem 1.6rem .35rem 0; border-bottom: 1px solid var(--line);
   unicode-bidi: isolate; }
-thead th { color: var(--soft); font-size: .8rem; font-weight: 600; white-space: nowrap; }
-tbody th { font-weight: 600; } tbody tr:last-child > * { border-bottom: 0; }
+thead th { color: var(--soft); font-size: .8rem; font-weight: 600; vertical-align: bottom; }
+tbody th { font-weight: 600; min-width: 4rem; max-width: 22rem; } td { min-width: 3rem; max-width: 26rem; }
+tbody :is(th, td) { overflow-wrap: break-word; } tbody tr:last-child > * { border-bottom: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+time { white-space: nowrap; }
 svg[role] { display: block; max-width: 100%; height: auto; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: var(--ink); }
 svg .soft { fill: var(--soft); } svg .strong { font-weight: 600; }
 svg.narrow { display: none; } svg.wide { width: 100%; max-width: 64rem; }
 footer { font-size: .8rem; margin-top: 1.5rem; overflow-wrap: anywhere; }
 @media (max-width: 700px) { body { padding: .8rem; } section { padding: .8rem; } h1 { font-size: 1.3rem; }
-  svg.wide { display: none; } svg.narrow { display: block; }
+  svg.wide { display: none; } svg.narrow { display: block; } tbody th { max-width: 11rem; }
   .facts { grid-template-columns: repeat(auto-fill, minmax(min(9rem, 100%), 1fr)); gap: .5rem 1rem; } }
 @media print { body { max-width: none; } section { break-inside: avoid; } .scroll { overflow: visible; } }
 """

@@ -25,7 +25,7 @@ rect.read, .band.read { fill: var(--plain); } .valid, .sink, .inserted { fill: v
 .point.odd { fill: var(--paper); stroke: var(--bad); stroke-width: 2; } .axis { stroke: var(--line); }
 .spark .line { stroke-width: 1.4; } .spark { min-width: 110px; }
 .broken { color: var(--gap); }
-td code { white-space: pre-wrap; overflow-wrap: anywhere; }
+td code { white-space: pre-wrap; background: var(--paper); border-radius: .25rem; padding: .05rem .3rem; }
 article { border-top: 1px solid var(--line); padding: .7rem 0; }
 article ul { list-style: none; margin: 0; padding: 0; } article li { overflow-wrap: anywhere; }
 article .note { font-size: .8rem; }
@@ -33,8 +33,9 @@ article .note { font-size: .8rem; }
 .row div { background: var(--paper); border: 1px solid var(--line); border-radius: .35rem; padding: .1rem .5rem;
   max-width: 100%; min-width: 0; }
 .row .odd { border-color: var(--gap); border-width: 2px; } .row code { white-space: pre-wrap; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: .8rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1rem 2rem; }
 .plots > p { grid-column: 1 / -1; margin: 0; }
+svg.plot { width: 100%; max-width: 30rem; } @media (max-width: 700px) { svg.plot text { font-size: 15px; } }
 figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; font-size: .9rem; }
 """
 

@@ -13,9 +13,17 @@ from lakehouse.config.jobs import load_mapping
 from lakehouse.errors import ConfigError
 from lakehouse.frames import as_shown
 from lakehouse.planning.plan import Plan
+from lakehouse.raw_rows import CORRUPT
 
 _TECHNICAL = frozenset({"_source_file", "_ingested_at", "_run_id", "_topic", "_partition", "_offset", "_timestamp"})
+_RAW = frozenset({CORRUPT, "_rescued_data", "_key", "_headers"})  # a record's own text: nobody knows what is in it
 _HIDDEN = "***"
+
+
+class Written(str):
+    """A number as the row has it, to its last digit."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,12 @@ def policy_of(plan: Plan) -> Policy | None:
     """
     if plan.contract is None:
         contracts = _contracts(plan)
-        return None if contracts is None else Policy(_lower(name for found in contracts for name in _personal(found)))
+        names = None if contracts is None else _lower(name for found in contracts for name in _personal(found))
+        return None if names is None else Policy(names | _RAW if names else names)
     masked = _lower((*_personal(plan.contract), *personal_columns(plan)))
     if not masked:
         return Policy()
-    return Policy(masked, _lower(field.name for field in plan.contract.fields) - masked | _TECHNICAL)
+    return Policy(masked | _RAW, _lower(field.name for field in plan.contract.fields) - masked | _TECHNICAL)
 
 
 def shown_row(row: str, policy: Policy) -> tuple[tuple[str, Any], ...]:
@@ -46,12 +55,26 @@ def shown_row(row: str, policy: Policy) -> tuple[tuple[str, Any], ...]:
     object under the name `row`.
     """
     try:
-        found = json.loads(row)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        return (("row", as_shown("row", row, {"row"} if policy.masked else ())),)
-    return tuple((name, _shown(name, value, policy, known=policy.plain is None)) for name, value in found.items())
+        found = json.loads(row, parse_float=Written, parse_int=Written)
+        if isinstance(found, dict):
+            known = policy.plain is None
+            return tuple((name, _shown(name, value, policy, known=known)) for name, value in found.items())
+    except (ValueError, RecursionError):  # no JSON, or deeper than anybody would read
+        pass
+    return (("row", as_shown("row", row, {"row"} if policy.masked else ())),)
+
+
+def value_text(value: Any) -> str:
+    """A value as the row has it: text as it is, all else as JSON."""
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_json(name)}: {_json(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_json, value))}]"
+    return value if isinstance(value, Written) else json.dumps(value, ensure_ascii=False)
 
 
 def _shown(name: str, value: Any, policy: Policy, *, known: bool) -> Any:

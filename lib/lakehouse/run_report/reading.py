@@ -47,10 +47,11 @@ class Version:
 
 @dataclass(frozen=True)
 class History:
-    """The last versions of a table, the newest first."""
+    """The last versions of a table, the newest first; or why its log cannot be read."""
 
     table: str
-    versions: tuple[Version, ...]
+    versions: tuple[Version, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,10 @@ def read_report(layout: Layout, record: RunRecord, of_job: Sequence[RunRecord], 
     broken row is shown.
     """
     past = [run for run in reversed(of_job) if run.started <= record.started][-RUNS:]
-    results = [row for row in rule_results.read(layout, record.job) if row["job"] == record.job]
+    results = rule_results.of_job(layout, record.job, until=record.started)
     rules = tuple(row for row in results if row["run_id"] == record.run_id)
-    before = [row for row in reversed(results) if row["checked_at"] <= record.started]
     trends = {
-        rule["rule"]: tuple(row["share"] for row in before if row["rule"] == rule["rule"])[-RUNS:] for rule in rules
+        rule["rule"]: tuple(row["share"] for row in results if row["rule"] == rule["rule"])[-RUNS:] for rule in rules
     }
     quarantine, broken = _broken_rows(layout, record, plan)
     outputs = [item.name for item in record.outputs] or (plan.outputs if plan else [])
@@ -109,7 +109,7 @@ def _broken_rows(layout: Layout, record: RunRecord, plan: Plan | None) -> tuple[
     if not record.rows_quarantined:
         return None, ()
     policy = None if plan is None else policy_of(plan)
-    sql = f"SELECT * FROM t WHERE run_id = '{record.run_id}' ORDER BY id LIMIT {SAMPLES}"
+    sql = f"SELECT * FROM t WHERE run_id = {runs.literal(record.run_id)} ORDER BY id LIMIT {SAMPLES}"
     for table in [plan.quarantine] if plan else tables(layout):
         rows = runs.query(layout.table(table), layout.root, sql)
         if rows:
@@ -123,10 +123,17 @@ def _broken_rows(layout: Layout, record: RunRecord, plan: Plan | None) -> tuple[
 
 def _history(layout: Layout, name: str, run_id: str) -> History | None:
     """The last versions of an output; None where it is no table, or there is none."""
-    opened = runs.open_table(layout.table(name), layout.root) if is_table_name(name) else None
-    if opened is None:
-        return None
-    return History(name, tuple(_version(entry, run_id) for entry in opened.history(VERSIONS)))
+    from deltalake.exceptions import DeltaError
+
+    try:
+        opened = runs.open_table(layout.table(name), layout.root) if is_table_name(name) else None
+        return (
+            None
+            if opened is None
+            else History(name, tuple(_version(entry, run_id) for entry in opened.history(VERSIONS)))
+        )
+    except DeltaError as error:  # what else is known of the run is worth telling
+        return History(name, problem=str(error).split("\n")[0])
 
 
 def _version(entry: Mapping[str, Any], run_id: str) -> Version:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lakehouse.errors import counted
 from lakehouse.html_pages.charts import Point, line_plot, sparkline
-from lakehouse.html_pages.figures import duration, moment, share, short, size
-from lakehouse.html_pages.markup import NOTHING, Html, badge, facts, joined, note, section, table, text
+from lakehouse.html_pages.figures import brief_duration, duration, share, short, size
+from lakehouse.html_pages.markup import NOTHING, Html, badge, facts, joined, name, note, section, table, text, when
 from lakehouse.run_report.flow import balance, flow
 from lakehouse.run_report.lineage import graph
+from lakehouse.run_report.personal import value_text
 from lakehouse.run_report.reading import SAMPLES, BrokenRow, History, RunReport, Version
 from lakehouse.runs import RunRecord
 
@@ -25,18 +25,24 @@ def head(report: RunReport) -> Html:
     contract = f"{run.contract} {run.contract_version or ''}".strip() if run.contract else None
     known = facts([
         ("run", Html(f"<code>{text(run.run_id)}</code>")),
-        ("started (UTC)", text(moment(run.started))),
+        ("started (UTC)", when(run.started)),
         ("contract", text(contract)),
         ("contract's fingerprint", text(run.contract_fingerprint)),
         ("configuration", text(run.config_fingerprint)),
         ("batches", text(f"{run.batches:,}" if run.batches > 1 else None)),
-        ("columns left out", text(", ".join(run.ignored_columns), _LONG)),
-        ("notes", text("; ".join(run.notes), _LONG)),
     ])  # fmt: skip
+    said = [f"Columns left out: {', '.join(run.ignored_columns)}"] if run.ignored_columns else []
     error = Html(f"<p class='error'><strong>Why:</strong> {text(run.error, _LONG)}</p>") if run.error else NOTHING
     state = badge(run.state, STATES.get(run.state, "plain"))
-    name = text(run.job).replace("_", "_<wbr>")  # where a narrow screen may break it
-    return joined([Html(f"<header><h1>{name} {state}</h1></header>"), error, _tiles(run), known])
+    return joined(
+        [
+            Html(f"<header><h1>{name(run.job)} {state}</h1></header>"),
+            error,
+            _tiles(run),
+            known,
+            *map(note, [*said, *run.notes]),
+        ]
+    )
 
 
 def _tiles(run: RunRecord) -> Html:
@@ -57,14 +63,14 @@ def ways(report: RunReport) -> Html:
     run = report.record
     inputs = table(
         "What was read", ["input", "version", "after version", "files", "bytes"],
-        [[text(item.name), *_optional(item.version, item.from_version, item.files),
+        [[name(item.name), *_optional(item.version, item.from_version, item.files),
           text(None if item.bytes is None else size(item.bytes))] for item in run.inputs],
         numbers=range(1, 5),
     )  # fmt: skip
     outputs = table(
         "What was written",
         ["output", "version", "rows", "rows inserted", "rows updated", "rows deleted"],
-        [[text(item.name), *_optional(item.version, item.rows, item.target_rows_inserted, item.target_rows_updated,
+        [[name(item.name), *_optional(item.version, item.rows, item.target_rows_inserted, item.target_rows_updated,
                                       item.target_rows_deleted)] for item in run.outputs],
         numbers=range(1, 6),
     )  # fmt: skip
@@ -104,7 +110,7 @@ def _rule(rule: Mapping[str, Any], trend: Sequence[float]) -> list[Html]:
     samples = joined([text(figure), *[Html(f"<code>{text(value, 80)}</code>") for value in rule["sample"] or ()]], " ")
     failed = f"<strong class='broken'>{rule['failed']:,}</strong>" if rule["failed"] else "0"
     return [
-        text(rule["rule"], 80), text(rule["column"], 80), text(rule["dimension"]), text(rule["on_fail"]),
+        name(rule["rule"], 80), name(rule["column"], 80), text(rule["dimension"]), text(rule["on_fail"]),
         Html(f"{failed} of {total:,}"), text(share(rule["failed"], total)), sparkline(trend, title) if len(trend) > 1 else NOTHING, samples,
     ]  # fmt: skip
 
@@ -114,11 +120,8 @@ def broken_rows(report: RunReport) -> Html:
     run = report.record
     if not run.rows_quarantined:
         return NOTHING
-    shown = f"{len(report.broken):,} of {run.rows_quarantined:,}"
     said = [
-        f"{shown} shown; `lakehouse quarantine list {report.quarantine or ''}`".replace(" `", "`") + " lists all."
-        if len(report.broken) < run.rows_quarantined and report.quarantine
-        else f"{counted(run.rows_quarantined, 'row')}, as they came."
+        f"{len(report.broken):,} of {counted(run.rows_quarantined, 'row')}, as they came, in {report.quarantine or 'the quarantine'}."
     ]
     if any(row.columns is None for row in report.broken):
         said.append("Values are left out: the job's YAML or its contracts, which say what is personal, were not found.")
@@ -128,11 +131,8 @@ def broken_rows(report: RunReport) -> Html:
 
 def _broken(row: BrokenRow) -> Html:
     named = {str(reason["column"]).lower() for reason in row.reasons if reason["column"]}
-    reasons = [
-        Html(f"<li><strong>{text(reason['rule'], 80)}</strong> {text(reason['message'])}</li>")
-        for reason in row.reasons
-    ]
-    fields = [_field(name, value, name.lower() in named) for name, value in row.columns or ()]
+    reasons = [f"<li><strong>{text(reason['rule'], 80)}</strong> {text(_said(reason))}</li>" for reason in row.reasons]
+    fields = [_field(column, value, column.lower() in named) for column, value in row.columns or ()]
     place = f"{row.source or 'no source on record'} · {row.id[:10]} · {row.status}"
     return Html(
         f"<article><ul>{''.join(reasons)}</ul><p class='note'>{text(place)}</p>"
@@ -145,23 +145,23 @@ def _said(reason: Mapping[str, Any]) -> str:
     return str(reason["message"]).removeprefix(f"{str(reason['rule']).split('(')[0]} ")
 
 
-def _field(name: str, value: Any, is_broken: bool) -> Html:
-    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    shown = Html("<i>NULL</i>") if value is None else Html(f"<code>{text(said)}</code>")
-    return Html(f"<div{' class=odd' if is_broken else ''}><dt>{text(name, 80)}</dt><dd>{shown}</dd></div>")
+def _field(column: str, value: Any, is_broken: bool) -> Html:
+    shown = Html("<i>NULL</i>") if value is None else Html(f"<code>{text(value_text(value))}</code>")
+    return Html(f"<div{' class=odd' if is_broken else ''}><dt>{text(column, 80)}</dt><dd>{shown}</dd></div>")
 
 
 def trends(report: RunReport) -> Html:
-    """Duration and rows over the last runs of the job; nothing before a second run."""
+    """Duration and rows over the last runs of the job, but what was 0 in all of them; nothing before a second run."""
     past = [run for run in report.past if run.state != "skipped"]
     if len(past) < 2:
         return NOTHING
     plots = [
-        ("How long it took", [_point(run, run.seconds) for run in past], duration),
+        ("How long it took", [_point(run, run.seconds) for run in past], brief_duration),
         ("Rows read", [_point(run, run.rows_read) for run in past], short),
         ("Rows to the sink", [_point(run, run.rows_to_sink) for run in past], short),
         ("Share quarantined", [_point(run, _quarantined(run)) for run in past], lambda part: share(part, 1)),
     ]
+    plots = [plot for plot in plots if any(point.value for point in plot[1])]
     over = counted(len(past), "run")
     drawn = [_plot(title, line_plot(points, f"{title}, {over}", shown)) for title, points, shown in plots]
     failed = sum(run.state == "failed" for run in past)
@@ -189,6 +189,8 @@ def histories(report: RunReport) -> Html:
 
 
 def _history(found: History) -> Html:
+    if found.problem is not None:
+        return note(f"{found.table} cannot be read: {found.problem}")
     return table(
         found.table, ["version", "at (UTC)", "operation", "rows", ""], [_version(item) for item in found.versions]
     )
@@ -196,7 +198,7 @@ def _history(found: History) -> Html:
 
 def _version(version: Version) -> list[Html]:
     mark = badge("this run", "plain") if version.of_run else NOTHING
-    return [text(version.number), text(moment(version.at)), text(version.operation), text(version.rows), mark]
+    return [text(version.number), when(version.at), text(version.operation), text(version.rows), mark]
 
 
 def _optional(*numbers: int | None) -> list[Html]:
