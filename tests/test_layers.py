@@ -20,7 +20,7 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "command_options errors holding html_pages log measures sample_data sql_text tables",
+    0: "errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
     2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
     3: "cdc_formats conform diagnosis expectations lake profiling rule_results transforms upserts",

@@ -57,21 +57,21 @@ def suite_problems(suite: Suite, columns: Collection[str]) -> list[Problem]:
     return problems if is_installed() else [suite.problem(0, MISSING)]
 
 
-def judge(rows: DataFrame, suite: Suite, personal: Collection[str] = ()) -> Judged:
+def judge(rows: DataFrame, suite: Suite, personal: Collection[str] = (), *, samples: int = 20) -> Judged:
     """The suite's verdict on the rows, which are read several times: hand in a frame that is held.
 
-    The results hold a few of the unexpected values, but none of an expectation that reads a `personal` column.
+    The results hold `samples` of the unexpected values, but none of an expectation that reads a `personal` column.
     """
     with _quiet():
         from great_expectations import ExpectationSuite
 
-        context = _context({})
+        context, asked = _context({}), {"result_format": "SUMMARY", "partial_unexpected_count": samples}
         source = context.data_sources.add_spark("lakehouse", persist=False)
         # its own choice is the first session of the process, which does not see this frame's views and settings
         source.get_execution_engine().spark = rows.sparkSession
         asset = source.add_dataframe_asset(suite.name)
         batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": rows})
-        found = batch.validate(ExpectationSuite(**suite.as_json), result_format="SUMMARY")
+        found = batch.validate(ExpectationSuite(**suite.as_json), result_format=asked)
         rows.sparkSession.catalog.dropTempView(_VIEW)
     results = [_without_values(item.to_json_dict(), personal) for item in found.results]
     said = {**found.to_json_dict(), "results": results}
