@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from browser import browser
+from browser import ROOT, browser
 from lakehouse import rule_results, runs
 from lakehouse.cli import command
 from lakehouse.errors import ConfigError, DataError
@@ -436,3 +438,21 @@ def test_a_browser_that_is_told_to_fetch_and_to_complain_is_seen_doing_so(tab, t
     assert "file:///nowhere.png" in tab.requests
     assert tab.complaints
     assert tab.value("document.documentElement.scrollWidth") > 360
+
+
+@pytest.mark.parametrize(
+    ("user", "said"), [("1000", "a browser is needed"), ("0", "the installation failed: no network")]
+)
+def test_a_missing_browser_is_said_in_a_line_with_its_remedy(tmp_path, user, said):
+    programs = {"id": f"echo {user}", "apt-get": "echo no network; exit 100"}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "mktemp", "tail", "rm"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    done = subprocess.run(
+        [ROOT / "conf/spark/chromium.sh"], env={"PATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode in (1, 2)
+    assert said in done.stderr.splitlines()[-1]
+    assert "apt-get install chromium (as root)" in done.stderr.splitlines()[-1]
