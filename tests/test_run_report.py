@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from browser import browser
+from browser import ROOT, browser
 from lakehouse import rule_results, runs
 from lakehouse.cli import command
 from lakehouse.errors import ConfigError, DataError
@@ -128,8 +130,8 @@ def test_a_table_leaves_out_the_columns_in_which_nothing_stands():
 
 @pytest.mark.parametrize(
     ("shown", "expected"),
-    [(figures.share(1, 3), "33.3 %"), (figures.share(1, 10**6), "< 0.1 %"), (figures.share(10**6 - 1, 10**6), "> 99.9 %"),
-     (figures.share(0, 0), "0 %"), (figures.share(5, 5), "100 %"), (figures.short(35_000_000), "35M"), (figures.short(0), "0"),
+    [(figures.share(1, 3), "33.3%"), (figures.share(1, 10**6), "< 0.1%"), (figures.share(10**6 - 1, 10**6), "> 99.9%"),
+     (figures.share(0, 0), "0%"), (figures.share(5, 5), "100%"), (figures.short(35_000_000), "35M"), (figures.short(0), "0"),
      (figures.size(999), "999 B"), (figures.size(1_234_567), "1.23 MB"), (figures.duration(0.84), "0.8 s"),
      (figures.duration(4.04), "4 s"), (figures.brief_duration(80), "80 s"), (figures.brief_duration(720), "12 min"),
      (figures.brief_duration(90_000), "25 h"), (figures.duration(125), "2 min 5 s"), (figures.duration(3600), "1 h 0 min")],
@@ -181,7 +183,7 @@ def test_an_aggregate_narrows_the_band_to_its_rows():
 def test_one_row_of_a_billion_is_still_drawn():
     drawn = flow(record(rows_read=10**9, rows_valid=10**9 - 1, rows_quarantined=1, rows_dropped=0))
     assert heights(drawn)["quarantined"] == 1
-    assert "&lt; 0.1 %" in drawn
+    assert "&lt; 0.1%" in drawn
 
 
 def test_open_and_unrouted_rows_leave_the_valid_ones():
@@ -436,3 +438,21 @@ def test_a_browser_that_is_told_to_fetch_and_to_complain_is_seen_doing_so(tab, t
     assert "file:///nowhere.png" in tab.requests
     assert tab.complaints
     assert tab.value("document.documentElement.scrollWidth") > 360
+
+
+@pytest.mark.parametrize(
+    ("user", "said"), [("1000", "a browser is needed"), ("0", "the installation failed: no network")]
+)
+def test_a_missing_browser_is_said_in_a_line_with_its_remedy(tmp_path, user, said):
+    programs = {"id": f"echo {user}", "apt-get": "echo no network; exit 100"}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "mktemp", "tail", "rm"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    done = subprocess.run(
+        [ROOT / "conf/spark/chromium.sh"], env={"PATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode in (1, 2)
+    assert said in done.stderr.splitlines()[-1]
+    assert "apt-get install chromium (as root)" in done.stderr.splitlines()[-1]

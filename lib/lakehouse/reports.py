@@ -264,4 +264,5 @@ day {day} took {seconds:.0f} s. Run it again for day {day + 1}: only what is new
   tables       {layout.root}/{{bronze,silver,gold}}
   broken rows  lakehouse quarantine list
   runs         lakehouse runs          ({layout.runs})
-  one job      lakehouse plan silver_orders"""
+  one job      lakehouse plan silver_orders
+  as a page    lakehouse report silver_orders"""

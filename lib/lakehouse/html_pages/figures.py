@@ -10,13 +10,13 @@ _SIZES = ("B", "kB", "MB", "GB", "TB")
 def share(part: float, whole: float) -> str:
     """A part in percent; what is not 0 and not all is never rounded to be so."""
     if not whole:
-        return "0 %"
+        return "0%"
     percent = 100 * part / whole
     if 0 < percent < 0.1:
-        return "< 0.1 %"
+        return "< 0.1%"
     if 99.9 < percent < 100:
-        return "> 99.9 %"
-    return f"{percent:.1f} %".replace(".0 %", " %")
+        return "> 99.9%"
+    return f"{percent:.1f}%".replace(".0%", "%")
 
 
 def short(number: float) -> str:
