@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NAMES = ("rules", "set_rules", "many_rules", "great_expectations_routing", "merge", "change_data", "warm", "cold")
+NAMES = (
+    "rules", "set_rules", "many_rules", "great_expectations_routing", "merge", "profiles", "change_data", "warm", "cold",
+)  # fmt: skip
 
 
 def main() -> int:

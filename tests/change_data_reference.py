@@ -261,6 +261,21 @@ def changes(taken: Sequence[tuple[Any, Sequence[Row]]], options: Options, *, del
         before = now
 
 
+def ended(versions: list[Row], now: Any, options: Options, *, marks: bool) -> None:
+    """Ends the open row of a missing key; one that has not begun by then never held (I2)."""
+    start, end = options.start_column, options.end_column
+    current = versions[-1] if versions else None
+    if current is None or current[end] is not None or current.get(IS_DELETED):
+        return
+    held = current[start] < now
+    if held:
+        current[end] = now
+    if marks:
+        versions.append({**current, IS_DELETED: True, start: now if held else current[start], end: None})
+    if not held:
+        versions.remove(current)
+
+
 def dated(
     taken: Sequence[tuple[Any, Sequence[Row]]], options: Options, strategy: str, hard_deletes: str,
     updated_at: str | None, check_columns: Sequence[str] | str,
@@ -282,16 +297,15 @@ def dated(
                     continue
             bound = row[updated_at] if updated_at else now
             if current is not None:
-                bound = bound if bound > current[start] else now  # I2
+                bound = bound if bound > current[start] else now
+                if bound <= current[start]:  # I2: no room for another row
+                    current.update({**part(row, all_columns), **flag})
+                    continue
                 current[end] = bound
             elif versions and bound < versions[-1][end]:
-                bound = now  # I3: gone until now, whatever the row says
+                bound = max(now, versions[-1][end])  # I3: gone until now, whatever the row says
             versions.append({**part(row, [*options.keys, *all_columns]), **flag, start: bound, end: None})
-        for key in rows_of.keys() - present.keys():
-            current = rows_of[key][-1]
-            if hard_deletes == "ignore" or current[end] is not None or current.get(IS_DELETED):
-                continue
-            current[end] = now
-            if hard_deletes == "new_record":
-                rows_of[key].append({**current, IS_DELETED: True, start: now, end: None})
+        if hard_deletes != "ignore":
+            for key in rows_of.keys() - present.keys():
+                ended(rows_of[key], now, options, marks=hard_deletes == "new_record")
     return [row for versions in rows_of.values() for row in versions]

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from conftest import Project, balanced
-from lakehouse import ConfigError, DataError, SinkError, read_table
+from lakehouse import ConfigError, DataError, SinkError, read_table, targets
 from lakehouse.change_data import apply, full_snapshots
 
 JOB = """
@@ -149,6 +149,9 @@ def test_a_history_is_read_as_of_its_own_time_whatever_its_bounds_are_called(pro
     assert [names(time) for time in (0, 1, 3, 4, 5, "6")] == [[], ["Ann"], ["Ann", "Cid"], ["Ann"], ["Bea"], ["Bea"]]
     with pytest.raises(ConfigError, match=r"as_of: 'June' is no int, the type of since in silver\.t"):
         names("June")
+    for value in (object(), [1], {"a": 1}, names):
+        with pytest.raises(ConfigError, match=r"^as_of: .* is no int, the type of since"):
+            names(value)
     project.job("y", JOB.format(sink="scd1", more="").replace("silver.t", "silver.u"))
     project.run("y")
     with pytest.raises(DataError, match=r"silver\.u has no as_of: it is no history: it has no column __START_AT"):
@@ -246,6 +249,17 @@ def test_a_crash_between_events_and_target_is_mended_by_the_next_run(project, mo
     assert record.rows_read in (0, 2)
     feed.send("1 Yan - 3", "2 Cid - 2")
     assert feed.rows() == ["1 Ann - 1 3", "1 Yan - 3 5", "1 Zoe - 5 -", "2 Bea - 1 2", "2 Cid - 2 3"]
+
+
+def test_a_crash_between_a_table_made_and_its_first_rows_is_mended_by_the_next_run(project, monkeypatch):
+    feed = Feed(project, "scd2", ", comment: made before its rows")
+    with monkeypatch.context() as patch:
+        patch.setattr(targets, "save", lambda *_, **__: 1 / 0)
+        with pytest.raises(Exception, match="division by zero"):
+            feed.send("1 Ann - 1")
+    assert (project.rows("silver.t"), project.version("silver.t")) == ([], 0)
+    feed.send("1 Bea - 2")
+    assert feed.rows() == ["1 Ann - 1 2", "1 Bea - 2 -"]
 
 
 KILLED = """
@@ -445,7 +459,7 @@ def test_a_key_whose_row_is_broken_is_not_missing(project):
 def test_a_snapshot_that_cannot_be_accepted_names_the_keys_and_changes_nothing(project):
     snapshot(project, 1, "1,Ann,1")
     with pytest.raises(
-        DataError, match=r"silver.s: 1 keys have different rows in snapshot 2 \(id=2, rows=2, file=\S*/data/2.csv\)"
+        DataError, match=r"silver.s: 1 key has different rows in snapshot 2 \(id=2, rows=2, file=\S*/data/2.csv\)"
     ):
         snapshot(project, 2, "2,Ann,2", "2,Bea,2")
     (project.root / "data/2.csv").unlink()
@@ -507,4 +521,86 @@ def test_refused_options_are_named(project):
         "x", JOB.format(sink="scd2", more=", start_column: since, end_column: SINCE").replace("silver.t", "silver.n")
     )
     with pytest.raises(ConfigError, match="the sink's own columns need different names; they are since, SINCE"):
+        project.run("x")
+
+
+FROM_JSON = "layer: silver\nsource:\n  files: {path: data, format: json}\nsink:\n  "
+
+
+@pytest.mark.parametrize("sink", ["scd1", "snapshot"])
+def test_a_json_batch_may_lack_what_the_options_name_once_a_batch_had_it(project, sink):
+    more = ", apply_as_deletes: \"op = 'D'\", apply_as_truncates: \"wipes = 'true'\", on_invalid: quarantine, sequence_by: [at]"
+    options = f"keys: [id], except_column_list: [op, wipes]{more if sink == 'scd1' else ', version_column: at'}"
+    project.job("j", f"{FROM_JSON}{sink}: {{table: silver.j, {options}}}\n")
+    project.write("data/0.json", '{"id": 1, "name": "a", "at": 1}\n')
+    with pytest.raises(ConfigError, match="names 'op', which is no column here, nor was one before; one that a first"):
+        project.run("j")
+    project.write("data/0.json", '{"id": 1, "name": "a", "at": 1, "op": "U", "wipes": false}\n{"id": 2, "at": 1}\n')
+    assert balanced(project.run("j"))
+    project.write("data/1.json", '{"id": 1, "at": 2}\n')
+    assert balanced(project.run("j"))
+    assert [(row["id"], row["name"]) for row in project.rows("silver.j")][:1] == [("1", None)]
+    project.job("j", f"{FROM_JSON}{sink}: {{table: silver.j, {options.replace('[op, wipes]', '[op, wipse]')}}}\n")
+    project.write("data/2.json", '{"id": 1, "name": "c", "at": 3}\n')
+    with pytest.raises(ConfigError, match=r"names 'wipse'.*Did you mean 'wipes'\?|names 'wipse', which is no column"):
+        project.run("j")
+
+
+def test_a_changed_condition_for_deletes_is_on_record(project):
+    feed = Feed(project, "scd1")
+    assert feed.send("1 Ann - 1", "2 Bob - 1 X").notes == ()
+    project.job("x", JOB.format(sink="scd1", more="").replace("\"op = 'D'\"", "\"op IN ('D', 'X')\""))
+    (note,) = feed.send("1 Ann - 2 X").notes
+    assert note.startswith(
+        "apply_as_deletes was \"op = 'D'\" and is now \"op IN ('D', 'X')\": events that were taken before"
+    )
+    assert feed.rows("id") == ["2"]
+    assert feed.send("3 Cid - 2").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("sink", "message"),
+    [
+        ("keys: [tags], sequence_by: [at]", r"the key 'tags' is array<map<string,string>>, which Spark cannot compare"),
+        ("keys: [id], sequence_by: [at], apply_as_deletes: op", "'apply_as_deletes: op' is string, not true or false"),
+        (
+            "keys: [id], sequence_by: [at], apply_as_truncates: at + 1",
+            r"'apply_as_truncates: at \+ 1' is int, not true",
+        ),
+    ],
+)
+def test_what_the_columns_types_do_not_allow_is_named_with_its_line(project, sink, message):
+    schema = "id string, at int, op string, tags array<map<string,string>>"
+    project.job(
+        "x",
+        f"layer: silver\nsource:\n  rows: {{schema: '{schema}', rows: []}}\nsink:\n  scd1: {{table: silver.x, {sink}}}\n",
+    )
+    with pytest.raises(ConfigError, match=rf"conf/x\.yml:5: sink 'scd1': {message}"):
+        project.run("x")
+
+
+def test_a_history_can_be_partitioned_by_a_column_that_its_sink_adds(project):
+    feed = Feed(project, "scd2", ", current_flag: true, partition_by: [is_current]")
+    feed.send("1 Ann - 1")
+    feed.send("1 Bea - 2")
+    assert feed.rows("name", "is_current") == ["Ann False", "Bea True"]
+    project.job("x", JOB.format(sink="scd2", more=", partition_by: [is_current]"))
+    with pytest.raises(ConfigError, match=r"conf/x\.yml:7: sink 'scd2': no column 'is_current'"):
+        feed.send("1 Cid - 3")
+
+
+def test_what_is_made_of_a_personal_column_is_personal(project):
+    fields = "".join(f"  - {{name: {name}, type: {kind}}}\n" for name, kind in (("id", "int"), ("at", "int")))
+    project.write("conf/contracts/c.yml", f"name: c\nfields:\n{fields}  - {{name: mail, type: string, pii: true}}\n")
+    project.write("data/1.csv", "id,at,mail\n1,,canary\n")
+    steps = "[{derive: {columns: {low: lower(MAIL), short: 'left(low, 6)'}}}, {rename: {columns: {short: key}}}]"
+    head = f"layer: silver\nsource:\n  files: {{path: data, format: csv}}\ncontract: c\ntransforms: {steps}\n"
+    project.job("x", head + "sink:\n  scd1: {table: silver.x, keys: [key], sequence_by: [at]}\n")
+    with pytest.raises(DataError, match=r"key=\*\*\*, sequence=None"):
+        project.run("x")
+    query = "[{sql: {query: 'SELECT at, upper(mail) AS key FROM {input}'}}]"
+    project.job(
+        "x", head.replace(steps, query) + "sink:\n  snapshot: {table: silver.x, keys: [key], version_column: at}\n"
+    )
+    with pytest.raises(DataError, match=r"key=\*\*\*, version=None"):
         project.run("x")

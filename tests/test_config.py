@@ -326,7 +326,7 @@ def test_a_contracts_problems_are_named_at_once(conf):
     assert str(refused.value).splitlines() == [
         "conf/contracts/c.yml:1: 'name' is missing",
         "conf/contracts/c.yml:1: unknown key 'nam'. Did you mean 'name'? Known: classification, compatibility, description, "
-        "fields, keys, name, owner, sla, tags, version.",
+        "fields, keys, name, owner, rules, sla, tags, version.",
         f"conf/contracts/c.yml:3: unknown key 'requird'. Did you mean 'required'? Known: {known}.",
         "conf/contracts/c.yml:4: 'fields.1.min' must be a number, a whole number or a string, not a list",
         "conf/contracts/c.yml:4: 'fields.1.name' is missing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
@@ -29,6 +30,7 @@ def sections() -> dict[str, str]:
 @pytest.mark.parametrize("section", sections())
 def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatch):
     monkeypatch.chdir(project.root)
+    monkeypatch.setenv("COLUMNS", "120")
     text, fresh, shown = sections()[section], False, 0
     for block in _BLOCK.finditer(text):
         if block["kind"] in ("yaml", "python"):
@@ -36,7 +38,8 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
         elif block["kind"] in ("csv", "json"):
             project.write(block["file"], block["text"])
         elif block["kind"] == "console":
-            said(capsys, block["text"])
+            for one in re.split(r"^(?=\$ )", block["text"], flags=re.MULTILINE)[1:]:
+                said(capsys, one)
             shown += 1
         elif block["table"] and (table := named_before(text, block.start())):
             if not fresh:
@@ -57,7 +60,7 @@ def said(capsys, text: str) -> None:
     """What a command prints; `...` stands for what differs from run to run."""
     first, _, expected = text.partition("\n")
     capsys.readouterr()
-    command(first.removeprefix("$ lakehouse ").split())
+    command(shlex.split(first.removeprefix("$ lakehouse ")))
     out, err = capsys.readouterr()
     pattern = re.escape(expected.strip()).replace(r"\.\.\.", ".*")
     assert re.fullmatch(pattern, (out + err).strip()), out + err

@@ -426,7 +426,7 @@ def test_a_file_that_was_rewritten(project, on_rewrite, rows):
     if on_rewrite == "fail":
         with pytest.raises(
             DataError,
-            match=r"1 files were rewritten since they were taken \(.*/data/1\.csv\); give new data a new name",
+            match=r"1 file was rewritten since taken \(.*/data/1\.csv\); give new data a new name",
         ):
             project.run("x")
     else:

@@ -20,17 +20,19 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "errors holding log sample_data sql_text tables",
-    1: "column_types frames interrupts measures refusals registry spark_errors storage",
-    2: "cdc_formats config conform csv_files history intervals key_ranges lake lease quality rules runs session text_files",
-    3: "diagnosis planning rule_results sources targets transforms upserts",
-    4: "change_data expectations quarantine reports",
-    5: "batches sinks",
-    6: "pipeline suites",
-    7: "api quality_reports table_reports",
-    8: "commands expectation_commands quality_commands table_commands",
-    9: "cli",
-    10: "__init__",
+    0: "errors holding html_pages log measures sample_data sql_text tables",
+    1: "column_types frames interrupts refusals registry spark_errors storage",
+    2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
+    3: "cdc_formats conform diagnosis expectations lake profiling rule_results transforms upserts",
+    4: "planning sources targets",
+    5: "change_data contracts quarantine reports",
+    6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
+    7: "pipeline run_report suites",
+    8: "api table_reports",
+    9: "commands contract_commands expectation_commands profile_commands quality_commands quarantine_commands report_commands table_commands",
+    10: "command_options",
+    11: "cli",
+    12: "__init__",
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units.split()}
 SPARK_FREE = (

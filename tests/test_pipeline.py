@@ -227,7 +227,7 @@ def test_different_rows_of_one_key_without_a_sequence_are_an_error_that_names_th
           merge: {table: silver.rows, keys: [id]}
         """,
     )
-    with pytest.raises(DataError, match=r"1 keys have different rows in one batch \(id=1\)"):
+    with pytest.raises(DataError, match=r"1 key has different rows in one batch \(id=1\)"):
         project.run("rows")
     assert not (project.lake / "silver" / "rows").exists()
 
@@ -243,7 +243,7 @@ def test_null_keys_are_refused(project):
           merge: {table: silver.rows, keys: [id]}
         """,
     )
-    with pytest.raises(DataError, match=r"1 rows have NULL in the key \(id\)"):
+    with pytest.raises(DataError, match=r"1 row has NULL in the key \(id\)"):
         project.run("rows")
 
 

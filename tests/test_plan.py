@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Project
-from lakehouse import ConfigError, registry
+from lakehouse import ConfigError, registry, reports
 from lakehouse.config.project_files import find_job
 from lakehouse.planning import graph
 from lakehouse.planning.plan import Plan
@@ -136,6 +136,45 @@ def test_what_is_wrong_is_named_with_its_line(project, text, expected):
     assert len(found) == len(expected), found
     for line, start in zip(found, expected, strict=True):
         assert line.startswith(start) if start.endswith("Known: ") else line == start
+
+
+@pytest.mark.parametrize(
+    ("sink", "message"),
+    [
+        ("append: {table: a.b, partition_by: [id], cluster_by: [id]}", "'partition_by' and 'cluster_by' exclude each other"),
+        ("scd1: {table: a.b, keys: [id, ID], sequence_by: [at]}", "'keys' names 'id' twice; once is enough"),
+        ("scd2: {table: a.b, keys: [id], sequence_by: [id]}", "'sequence_by' names the key 'id': all events of a key"),
+        ("snapshot: {table: a.b, keys: [id], version_column: id}", "'version_column' names the key 'id': each snapshot"),
+        ("snapshot: {table: a.b, keys: [id]}", "strategy full needs 'version_column' or 'version_pattern'"),
+        ("snapshot: {table: a.b, keys: [id], version_pattern: 'v_('}", "'v_(' is no regular expression"),
+        ("snapshot: {table: a.b, keys: [id], version_pattern: 'v_.*'}", "'version_pattern' has no group; put ( )"),
+        ("snapshot: {table: a.b, keys: [id], version_pattern: '(.*)', version_type: dat}", "'version_type' cannot be 'dat'"),
+        ("snapshot: {table: a.b, keys: [id], version_pattern: '(.*)', version_format: yyyy}", "'version_format' needs 'version_type'"),
+        ("snapshot: {table: a.b, keys: [id], version_column: v, version_format: yyyy}", "reads what 'version_pattern' finds"),
+        ("snapshot: {table: a.b, keys: [id], version_pattern: '(.*)', version_type: date, version_format: YYYY}",
+         "'version_format' 'YYYY' has 'YYYY', which Spark does not take; a date is yyyy-MM-dd"),
+        ("snapshot: {table: a.b, keys: [id], version_pattern: '(.*)', version_type: date, version_format: \"%Y'\"}",
+         "has a quote without its end"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_in_a_sink_is_named_before_spark_starts(project, sink, message):
+    found = refusal(project, HEAD + f"sink:\n  {sink}\n")
+    assert len(found) == 1
+    assert found[0].startswith("conf/x.yml:5: sink '")
+    assert message in found[0]
+
+
+def test_every_pattern_that_java_takes_is_left_to_it(project):
+    for pattern in (r"(\p{Digit}+)", "(?<day>[0-9&&[^9]]+)", r"\Qv_\E(.*+)", "(?<day>.*)"):
+        project.job("x", f"{HEAD}sink:\n  snapshot: {{table: a.b, keys: [id], version_pattern: '{pattern}'}}\n")
+        assert plan_job(project.root / "conf/x.yml", lake="lake").sinks
+
+
+def test_a_plan_shows_how_its_tables_are_laid_out(project):
+    project.job("x", HEAD + "sink:\n  append: {table: a.b, partition_by: [id, day]}\n")
+    assert "  write      append {table: a.b} partitioned by id, day\n" in reports.plan_text(
+        plan_job(project.root / "conf/x.yml", lake="lake")
+    )
 
 
 def test_every_problem_of_every_kind_is_named_at_once(project):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import balanced
-from lakehouse import ConfigError, DataError, SinkError
+from lakehouse import ConfigError, DataError, SinkError, lake, read_table
 
 
 def job(sink: str, rows: str, schema: str = "id int, v string, seq int", more: str = "") -> str:
@@ -212,3 +212,50 @@ def test_merge_gives_one_table_for_any_order_and_any_batching(project, data):
         if key not in expected or rank > expected[key][0]:
             expected[key] = (rank, value)
     assert {row["id"]: row["v"] for row in project.rows(table)} == {key: value for key, (_, value) in expected.items()}
+
+
+def test_a_broken_constraint_is_named_with_its_table_and_the_rows_values(project):
+    job = (
+        "layer: silver\nsource:\n  rows: {{schema: 'id int, amount int', rows: [[1, {}], [2, 5]]}}\n"
+        "sink:\n  {}: {{table: silver.c, constraints: {{{}: amount > 0}}}}\n"
+    )
+    project.job("c", job.format(-7, "append", "positive"))
+    said = r"^silver\.c: constraint 'positive' \(amount > 0\) is broken by a row with amount=-7; nothing was written"
+    with pytest.raises(SinkError, match=said):
+        project.run("c")
+    project.job("c", job.format(7, "append", "positive"))
+    project.run("c")
+    project.job("c", job.format(7, "append", "positive").replace("amount > 0", "amount > 0, large: amount > 6"))
+    with pytest.raises(SinkError, match=r"^silver\.c: 1 row breaks the new constraint \(amount > 6\)"):
+        project.run("c")
+
+
+def test_other_partitions_are_refused_and_other_clustering_is_applied(project, spark):
+    job = "layer: silver\nsource:\n  rows: {{schema: 'id int, a int', rows: [[1, 2]]}}\nsink:\n  {}: {{table: silver.{}{}}}\n"
+    project.job("p", job.format("append", "p", ", partition_by: [a]"))
+    project.run("p")
+    project.job("p", job.format("append", "p", ""))
+    project.run("p")
+    project.job("p", job.format("append", "p", ", partition_by: [id]"))
+    with pytest.raises(SinkError, match=r"silver\.p is partitioned by a, and partition_by says id: .*--full-refresh"):
+        project.run("p")
+    project.job("p", job.format("overwrite", "p", ", partition_by: [id]"))
+    project.run("p")
+    assert lake.snapshot(spark, f"{project.lake}/silver/p").partitions == ["id"]
+    for columns in ("[id]", "[a, id]"):
+        project.job("q", job.format("merge", "q", f", keys: [id], cluster_by: {columns}"))
+        project.run("q")
+        detail = spark.sql(f"DESCRIBE DETAIL delta.`{project.lake}/silver/q`").first()
+        assert detail["clusteringColumns"] == columns.strip("[]").split(", ")
+
+
+def test_a_struct_in_a_map_may_gain_a_field(project):
+    job = (
+        "layer: silver\nsource:\n  rows: {{schema: 'id int, m map<string,struct<{}>>', rows: [{{id: 1, m: {{k: {{x: 1}}}}}}]}}\n"
+        "sink:\n  append: {{table: silver.m}}\n"
+    )
+    for fields in ("x:int", "x:int,y:int", "y:int,x:int"):
+        project.job("m", job.format(fields))
+        project.run("m")
+    found = read_table("silver.m", lake=str(project.lake)).collect()  # the deltalake package reads no such map
+    assert [sorted(row["m"]["k"].asDict().items()) for row in found] == [[("x", 1), ("y", None)]] * 3

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 
-from lakehouse import SinkError, lake
+from lakehouse import ConfigError, SinkError, lake
 from lakehouse.cli import command
 
 JOB = """
@@ -62,6 +63,17 @@ def test_history_prints_the_versions_of_a_key_with_their_events(here, capsys):
         (5, None, "Bob")
     ]
     assert said(capsys, "history", "silver.t", "--key", "zoe") == "silver.t, id=zoe: 0 versions, 0 events\n"
+
+
+def test_history_shows_the_truncates_that_took_a_key_away(here, capsys):
+    send(here, 1, "a,1,Ann,1,", ",,,5,T", "a,1,Bea,9,", sink="scd1", more=", apply_as_truncates: \"op = 'T'\"")
+    lines = said(capsys, "history", "silver.t", "--key", "a").splitlines()
+    assert [re.sub(r"\(.*\)", "", line).split() for line in lines] == [
+        ["silver.t,", "id=a:", "1", "version,", "2", "events"],
+        ["=", "line=1,", "name=Bea"],
+        ["9", "upsert", "line=1,", "name=Bea"],
+        ["*", "5", "truncate"],
+    ]
 
 
 def test_history_takes_a_key_of_several_columns(here, capsys):
@@ -159,7 +171,7 @@ def test_a_table_that_is_no_history_is_not_adopted(here, spark, capsys, rows, me
     others_table(spark, here, *rows)
     here.job("t", JOB.format(sink="scd2", keys="id", more=""))
     found = said(capsys, "adopt", "silver.t", code=3)
-    assert "silver.t cannot be adopted: 1 rows have a NULL in key, start or sequence" in found
+    assert "silver.t cannot be adopted: 1 row has a NULL in key, start or sequence" in found
     assert message in found
     assert not (here.lake / "_state").exists()
 
@@ -185,7 +197,7 @@ def test_a_rebuilt_table_shows_its_difference_and_replaces_only_when_told(here, 
     runs = len(here.rows("_runs"))
     shown = said(capsys, "rebuild", "silver.t").splitlines()
     assert shown == [
-        "silver.t: rebuilt from its source it has 1 rows more, lacks 0, and 1 differ",
+        "silver.t: rebuilt from its source it has 1 row more, lacks 0, and 1 differs",
         "  ~ id=a, __START_AT=5  name Zoe -> Bea",
         "  + id=b, __START_AT=1  line=1, name=Bob, __END_AT=NULL",
         "nothing was replaced; `lakehouse rebuild silver.t --replace` makes it the table's next version",
@@ -253,7 +265,7 @@ def test_bounds_far_away_are_shown_as_they_are(here, capsys):
 def test_a_table_whose_bounds_have_dots_is_adopted(here, capsys):
     send(here, 1, "a,1,Ann,5,", more=', start_column: "from.day"')
     shutil.rmtree(here.lake / "_state")
-    assert "1 rows adopted" in said(capsys, "adopt", "silver.t")
+    assert "1 row adopted" in said(capsys, "adopt", "silver.t")
 
 
 def test_a_table_that_two_jobs_write_is_rebuilt_from_both(here, capsys):
@@ -262,6 +274,23 @@ def test_a_table_that_two_jobs_write_is_rebuilt_from_both(here, capsys):
     here.write("other/1.csv", "id,line,name,at,op\na,1,Bea,7,\n")
     here.run("u")
     assert "it is the same, row for row" in said(capsys, "rebuild", "silver.t")
+
+
+def test_a_full_refresh_takes_no_other_jobs_rows(here, capsys):
+    send(here, 1, "a,1,Ann,5,")
+    here.job("u", JOB.format(sink="scd2", keys="id", more="").replace("path: data", "path: other"))
+    here.write("other/1.csv", "id,line,name,at,op\na,1,Bea,7,\nb,1,Bob,1,\n")
+    here.run("u")
+    before = here.rows("silver.t")
+    refused = said(capsys, "run", "t", "--full-refresh", code=2)
+    assert re.search(r"conf/t.yml:\d+: .*rows of job u out of silver.t.*`lakehouse run t u --full-refresh`, or "
+                     "`lakehouse rebuild silver.t --replace`", refused)  # fmt: skip
+    with pytest.raises(ConfigError, match="rows of job t"):
+        here.run("u", full_refresh=True)
+    assert here.rows("silver.t") == before
+    said(capsys, "run", "t", "u", "--full-refresh")
+    assert here.rows("silver.t") == before
+    assert here.version("silver.t") == 1
 
 
 def test_a_rebuilt_tables_difference_shows_no_personal_value(here, capsys):

@@ -74,6 +74,72 @@ def test_rename_keeps_order_and_other_columns(make):
         apply("rename", df, columns={"a": "B"})
 
 
+def test_standardise_gives_one_spelling_per_value(make):
+    df = make("id int, s string", (1, " PAID "), (2, "pd"), (3, "other"), (4, None), (5, ""))
+    mapping = {"paid": "paid", "PD": "paid"}
+    same(
+        apply("standardise", df, column="s", mapping=mapping),
+        make("id int, s string", (1, "paid"), (2, "paid"), (3, "other"), (4, None), (5, "")),
+    )
+    same(
+        apply("standardise", df, column="s", mapping=mapping, ignore_case=False, otherwise="null"),
+        make("id int, s string", *[(number, None) for number in range(1, 6)]),
+    )
+    with pytest.raises(ValueError, match="'mapping' makes ' pd' both 'paid' and 'open'"):
+        apply("standardise", df, column="s", mapping={"PD": "paid", " pd": "open"})
+    with pytest.raises(ValueError, match="id is no text"):
+        apply("standardise", df, column="id", mapping=mapping)
+
+
+def test_pivot_gives_the_same_columns_whatever_the_rows_hold(make):
+    df = make(
+        "day int, status string, amount int",
+        (1, "paid", 5),
+        (1, "paid", 6),
+        (1, "open", 7),
+        (2, "odd", 9),
+        (2, None, 1),
+    )
+    same(
+        apply(
+            "pivot", df, group_by=["day"], column="status", values=["paid", "open"], measures={"total": "sum(amount)"}
+        ),
+        make("day int, paid bigint, open bigint", (1, 11, 7), (2, None, None)),
+    )
+    measures = {"orders": "count(*)", "share": "sum(amount) / count(*)"}
+    found = apply("pivot", df, group_by=["day"], column="status", values=["paid"], measures=measures)
+    same(found, make("day int, paid_orders bigint, paid_share double", (1, 2, 5.5), (2, 0, None)))
+    with pytest.raises(ValueError, match="two columns would be called day"):
+        apply("pivot", df, group_by=["day"], column="status", values=["day"], measures={"n": "count(*)"})
+    with pytest.raises(ValueError, match="'x' is no int"):
+        apply("pivot", df, group_by=["status"], column="day", values=["x"], measures={"n": "count(*)"})
+
+
+def test_mask_leaves_no_more_of_a_value_than_it_says(make):
+    kinds = "a string, b string, c string, d date, e string, f int"
+    df = make(
+        kinds,
+        ("ann@x.org", "DE02500105175", "short", date(1984, 5, 6), "Ann", 7),
+        (None,) * 6,
+        ("@x", "12345678", "", None, "", 0),
+    )
+    how = {"a": "email", "b": "last_4", "c": "redact", "d": "year", "e": "hash", "f": "null"}
+    hashed = [sha256(text.encode()).hexdigest() for text in ("Ann", "")]
+    same(
+        apply("mask", df, columns=how),
+        make(
+            kinds,
+            ("a***@x.org", "***5175", "***", date(1984, 1, 1), hashed[0], None),
+            (None,) * 6,
+            ("***", "***5678", "***", None, hashed[1], None),
+        ),
+    )
+    same(apply("mask", df, columns={"f": "hash"}).select("f").limit(1), make("f string", (sha256(b"7").hexdigest(),)))
+    for name, wrong in (("f", "email"), ("a", "year")):
+        with pytest.raises(ValueError, match=f"'{wrong}' is for"):
+            apply("mask", df, columns={name: wrong})
+
+
 def test_drop_takes_columns_away(make):
     same(apply("drop", make("a int, b int, c int", (1, 2, 3)), columns=["b", "C"]), make("a int", (1,)))
 

@@ -13,6 +13,7 @@ from lakehouse.lease import held
 from lakehouse.planning.graph import ordered
 from lakehouse.planning.plan import Plan
 from lakehouse.planning.planner import plan_job
+from lakehouse.planning.shared_tables import require_all_writers
 from lakehouse.storage import is_small, require_reachable
 from lakehouse.tables import Layout, is_table_name, resolved
 
@@ -35,6 +36,8 @@ def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = N
     """
     file = find_job(str(job), Path.cwd())
     plan = plan_job(file, lake=lake_root(file, lake), env=env)
+    if full_refresh:
+        require_all_writers([plan], env)
     require_reachable(plan.layout.root)
     with held(plan.layout, lease_names([plan])):
         from lakehouse.pipeline.run import run_plan

@@ -1,15 +1,16 @@
-"""The command line: `lakehouse run | plan | list | runs | quarantine | quality | history | adopt | rebuild | expectations | schema | doctor | sample-data | demo`."""
+"""The command line: one word a command, see `command_options`; every error is one line and an exit code."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from lakehouse import log
+from lakehouse.command_options import COMMANDS, add_commands
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.interrupts import end_on_signals
 
@@ -65,137 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lakehouse", description="YAML-driven lakehouse jobs on Apache Spark and Delta Lake."
     )
-    add = partial(_add, parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
-    _run_options(add("run", "run", "run jobs, in the order of what they read and write", "lakehouse run silver_orders"))
-    _plan_options(add("plan", "plan", "check a job and show its hops; writes nothing", "lakehouse plan silver_orders"))
-    what = "list the jobs, or every source, rule, transform and sink with its options"
-    _list_options(add("list", "show_list", what, "lakehouse list rules"))
-    _runs_options(add("runs", "show_runs", "show the last runs", "lakehouse runs silver_orders"))
-    what = "list broken rows, or show one"
-    _quarantine_options(add("quarantine", "show_quarantine", what, "lakehouse quarantine list silver.orders"))
-    what = "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers"
-    _quality_options(add("quality", "quality", what, "lakehouse quality silver.orders"))
-    _add_table_commands(add)
-    what = "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said"
-    _expectations_options(add("expectations", "expectations", what, "lakehouse expectations export silver_orders"))
-    add("schema", "schema", "print the JSON Schema of a job's YAML", "lakehouse schema > job.schema.json")
-    add("doctor", "doctor", "check Java, JARs, versions and storage; names the remedy for each", "lakehouse doctor")
-    what = "write the example shop's landing data"
-    _sample_data_options(add("sample-data", "sample_data", what, "lakehouse sample-data --days 3"))
-    add("demo", "demo", "the next day of the example shop, from landing files to gold", "lakehouse demo")
+    add_commands(parser, COMMANDS, _handler)
     return parser
-
-
-def _add_table_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The commands on one table of change data."""
-    what = "print the versions of one key, with the events that they came from"
-    _history_options(add("history", "history", what, "lakehouse history silver.customers_history --key 5"))
-    what = "take over a table that others made: its rows become what its job remembers of it"
-    _adopt_options(add("adopt", "adopt", what, "lakehouse adopt silver.customers_history"))
-    what = "make a table anew from its source and show how it differs; replaces nothing unless told to"
-    _rebuild_options(add("rebuild", "rebuild", what, "lakehouse rebuild silver.customers_history"))
-
-
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, handler: str, help_: str, example: str
-) -> argparse.ArgumentParser:
-    """A command's own parser."""
-    found = commands.add_parser(name, help=help_, description=help_, epilog=f"example: {example}")
-    found.add_argument("--debug", action="store_true", help="show the whole trace of an error")
-    found.set_defaults(run=lambda options: _handler(handler)(options))
-    return found
-
-
-def _run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help="a name in conf/ or a path to a YAML file")
-    parser.add_argument(
-        "--select",
-        action="append",
-        default=[],
-        metavar="X",
-        help="name, +name, name+, tag:x, layer:x; all in conf/ without JOB",
-    )
-    parser.add_argument("--all", action="store_true", help="every job in conf/")
-    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
-    parser.add_argument(
-        "--full-refresh", action="store_true", help="rebuild target, state and quarantine from the source"
-    )
-    parser.add_argument("--side-by-side", type=int, default=None, metavar="N", help="jobs at a time (2)")
-
-
-def _plan_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("jobs", nargs="+", metavar="JOB")
-    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
-    parser.add_argument("--no-spark", action="store_true", help="check names and options only, in a second")
-
-
-def _list_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", default="jobs", choices=["jobs", "sources", "rules", "transforms", "sinks"])
-
-
-def _runs_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", nargs="?")
-    _limit_options(parser)
-
-
-def _quarantine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["list", "show"])
-    parser.add_argument("name", nargs="?", metavar="TABLE|ID", help="list: a table (all without one); show: a row's id")
-    _limit_options(parser)
-
-
-def _quality_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", nargs="?", metavar="TABLE", help="layer.table, or a job's name; all with --anomalies")
-    parser.add_argument(
-        "--anomalies", action="store_true", help="only the rules whose failures left their usual range in the last run"
-    )
-    parser.add_argument("--limit", type=int, default=5, metavar="N", help="runs of the trend (5)")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-
-
-def _history_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="layer.table, written by scd1, scd2, scd3 or snapshot")
-    parser.add_argument(
-        "--key", action="append", required=True, metavar="K", help="its value; column=value for each of several"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-
-
-def _adopt_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="layer.table, which a job writes by scd1, scd2 or snapshot")
-    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
-
-
-def _rebuild_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="layer.table, which jobs write by scd1, scd2, scd3 or snapshot")
-    parser.add_argument("--replace", action="store_true", help="make the rebuilt rows the table's next version")
-    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
-
-
-def _expectations_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["export", "import", "docs"])
-    parser.add_argument("name", nargs="?", metavar="JOB|SUITE", help="export: a job; import: a suite's JSON file")
-    parser.add_argument("--to", help="export: the suite's file (standard output); docs: the site's folder (data_docs)")
-    parser.add_argument("--job", help="import: the job whose file gets the rules; without it they are printed")
-    parser.add_argument("--env", help="export: overlay conf/env/ENV.yml")
-
-
-def _limit_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, default=20)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-
-
-def _sample_data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--days", type=int, default=1, help="days of data, from the first (1)")
-    parser.add_argument("--scale", type=float, default=1.0, help="1 is 1,000 orders a day")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--to", help="folder or s3a:// place ($LAKE/landing)")
 
 
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
-    from lakehouse import commands, expectation_commands, quality_commands, table_commands
-
-    modules = (commands, table_commands, quality_commands, expectation_commands)
-    found: Callable[[argparse.Namespace], int] = next(getattr(item, name) for item in modules if hasattr(item, name))
+    module, _, function = name.partition(".")
+    found: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(f"lakehouse.{module}"), function)
     return found

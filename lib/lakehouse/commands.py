@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lakehouse import api, reports, runs, session
 from lakehouse.config.project_files import conf_folder, find_job, job_files, own_conf
@@ -19,13 +18,15 @@ from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lease import held
 from lakehouse.planning import graph
 from lakehouse.planning.plan import Plan
+from lakehouse.planning.shared_tables import require_all_writers, sharing
 from lakehouse.storage import require_reachable
-from lakehouse.tables import Layout
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs one job or several in one Spark application."""
     plans = _plans(options)
+    if options.full_refresh:
+        require_all_writers(plans, options.env)
     if len(plans) == 1:
         results = _run_plans(plans, options.full_refresh, 1, options.debug)
         if results[0].record is not None:
@@ -69,16 +70,25 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
 def _run_in_spark(
     plans: Sequence[Plan], full_refresh: bool, side_by_side: int, progress: reports.Progress
 ) -> list[graph.Result]:
+    from lakehouse.pipeline.own_targets import forget
     from lakehouse.pipeline.run import run_plan
 
     progress.note("starting Spark")
     name = "lakehouse" if len(plans) > 1 else plans[0].name
     spark = session.get_spark(name, short=api.are_short(list(plans)))
     progress.note("")
+    together = sharing(plans) if full_refresh else []
+    forget(together, spark)
+    emptied = {plan.name for plan in together}
 
     def run_one(plan: Plan) -> runs.RunRecord:
         progress.started(plan.name)
-        return run_plan(plan, spark, full_refresh=full_refresh, watch=lambda text: progress.update(plan.name, text))
+        return run_plan(
+            plan,
+            spark,
+            full_refresh=full_refresh and plan.name not in emptied,
+            watch=lambda text: progress.update(plan.name, text),
+        )
 
     return graph.run_all(plans, run_one, side_by_side, progress.ended)
 
@@ -139,45 +149,11 @@ def show_runs(options: argparse.Namespace) -> int:
     return 0
 
 
-def show_quarantine(options: argparse.Namespace) -> int:
-    """Lists broken rows or shows one; needs no Spark."""
-    from lakehouse import quarantine
-
-    layout = api.layout()
-    if options.action == "show":
-        print(reports.quarantined_row(_quarantined_row(layout, options.name)))
-        return 0
-    tables = [options.name] if options.name else quarantine.tables(layout)
-    for table in tables:
-        rows = quarantine.rows(layout, table)
-        if options.json:
-            for row in rows[: options.limit]:
-                print(json.dumps(row, default=str))
-        else:
-            print(reports.quarantine_table(table, rows, options.limit))
-    if not tables and not options.json:
-        print(f"no quarantine in {layout.root}: no row was broken yet")
-    return 0
-
-
-def _quarantined_row(layout: Layout, start: str | None) -> dict[str, Any]:
-    """The first broken row whose id begins so; raises ConfigError where there is none."""
-    from lakehouse import quarantine
-
-    if not start:
-        raise ConfigError("quarantine show needs a row's id; `lakehouse quarantine list` shows them")
-    rows = (row for table in quarantine.tables(layout) for row in quarantine.rows(layout, table))
-    found = next((row for row in rows if row["id"].startswith(start)), None)
-    if found is None:
-        raise ConfigError(f"no broken row's id begins with '{start}'")
-    return found
-
-
 def schema(options: argparse.Namespace) -> int:
-    """Prints the JSON Schema of a job's YAML."""
-    from lakehouse.planning.job_schema import job_schema
+    """Prints the JSON Schema of a job's YAML, or of a contract's."""
+    from lakehouse.planning.job_schema import contract_schema, job_schema
 
-    print(json.dumps(job_schema(), indent=2))
+    print(json.dumps(contract_schema() if options.contract else job_schema(), indent=2))
     return 0
 
 

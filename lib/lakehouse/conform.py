@@ -20,6 +20,7 @@ from lakehouse.frames import (
     REASON_TYPE,
     REASONS,
     RECORD,
+    REPLAYED,
     ROW,
     SKIPPED,
     UNKNOWN,
@@ -27,6 +28,7 @@ from lakehouse.frames import (
     hidden,
     visible,
 )
+from lakehouse.raw_rows import as_json
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,12 @@ class Shape:
 
 
 def with_evidence(raw: DataFrame, origin: str) -> DataFrame:
-    """The frame with each row as it came (JSON) and where it came from: its file, else `origin`."""
-    data = F.to_json(F.struct(*map(col, visible(raw))), {"ignoreNullFields": "false"}) if visible(raw) else F.lit("{}")
-    if RECORD in raw.columns:
-        data = col(RECORD)
-    elif MALFORMED in raw.columns:
-        corrupt = F.to_json(F.struct(col(MALFORMED).alias("_corrupt_record")))
-        data = F.when(col(MALFORMED).isNull(), data).otherwise(corrupt)
-    places = [col(name) for name in (FILE, "_source_file") if name in raw.columns]
+    """The frame with each row as it came (JSON) and where it came from: its file, else `origin`.
+
+    A replayed row comes from the quarantine: its origin is its id there.
+    """
+    data = col(RECORD) if RECORD in raw.columns else as_json(raw)
+    places = [col(name) for name in (REPLAYED, FILE, "_source_file") if name in raw.columns]
     return raw.withColumns({ROW: data, ORIGIN: F.coalesce(*places, F.lit(origin))})
 
 

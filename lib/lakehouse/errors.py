@@ -62,6 +62,11 @@ class Interrupted(LakehouseError):
     exit_code = 130
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 row`, `2,000 rows`; with a verb `1 row has`, `2 rows have`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'? Known: a, b.`: the closest known word where one is close, and all of them."""
     words = sorted(known)

@@ -30,6 +30,7 @@ RECORD = f"{HIDDEN_PREFIX}record"  # from a source: the record as it came (JSON)
 BROKEN = f"{HIDDEN_PREFIX}broken"  # from a source: why a record makes no row, else NULL
 SKIPPED = f"{HIDDEN_PREFIX}skipped"  # from a source: true for a record that says of no row, and is dropped
 REASONS = f"{HIDDEN_PREFIX}reasons"  # what is wrong with a row, an array of REASON_TYPE's elements
+REPLAYED = f"{HIDDEN_PREFIX}replayed"  # from a replay: the id of the quarantined row
 ROW = f"{HIDDEN_PREFIX}row"  # the row as it came, JSON
 ORIGIN = f"{HIDDEN_PREFIX}origin"  # where the row came from
 FATE = f"{HIDDEN_PREFIX}fate"  # what becomes of the row
@@ -193,7 +194,7 @@ def constant(df: DataFrame, value: Any, kind: DataType) -> Column:
         literal = F.lit(value).cast(kind)
         folded: Any = df.sparkSession.range(0).select(literal)._jdf
         folded.queryExecution().optimizedPlan()
-    except PySparkException as error:
+    except (PySparkException, AttributeError, TypeError, ValueError) as error:  # what is no literal at all, too
         raise ValueError(f"{value!r} is no {kind.simpleString()}") from error
     return literal
 

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from lakehouse.commits import Commit
 from lakehouse.frames import quoted
-from lakehouse.storage import read_text
 
 _META = "spark.databricks.delta.commitInfo.userMetadata"
 _APP = "spark.databricks.delta.write.txnAppId"
 _VERSION = "spark.databricks.delta.write.txnVersion"
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A write's identity (`app_id` = job / target / step / checkpoint, `batch`) and what is noted beside it."""
-
-    app_id: str
-    batch: int
-    note: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def metadata(self) -> str:
-        """The note as the commit's `userMetadata`."""
-        return json.dumps(self.note, default=str, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -47,30 +33,6 @@ class Snapshot:
     def has(self, commit: Commit) -> bool:
         """True where this very write, or a later one of the same identity, is in."""
         return self.batches.get(commit.app_id, -1) >= commit.batch
-
-
-@dataclass(frozen=True)
-class CommitInfo:
-    """A commit as the log tells it: version, Delta's own metrics (rows, files) and our note."""
-
-    version: int
-    metrics: dict[str, int]
-    note: dict[str, Any]
-
-    @property
-    def inserted(self) -> int:
-        """The rows that came into the table, by a MERGE or by an append."""
-        return self.metrics.get("numTargetRowsInserted", self.metrics.get("numOutputRows", 0))
-
-    @property
-    def updated(self) -> int:
-        """The rows of the table that a MERGE changed."""
-        return self.metrics.get("numTargetRowsUpdated", 0)
-
-    @property
-    def deleted(self) -> int:
-        """The rows that a MERGE took out of the table."""
-        return self.metrics.get("numTargetRowsDeleted", 0)
 
 
 def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
@@ -130,7 +92,6 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
 
 def save(
     df: DataFrame, path: str, commit: Commit, *, mode: str, partition_by: Sequence[str] = (), options: Mapping[str, str] | None = None,
-    cluster_by: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Appends to or overwrites a table, once for this identity where it has one; makes the table where there is none."""
     writer = df.write.format("delta").mode(mode).options(**(options or {})).option("userMetadata", commit.metadata)
@@ -138,8 +99,6 @@ def save(
         writer = writer.option("txnAppId", commit.app_id).option("txnVersion", commit.batch)
     if partition_by:
         writer = writer.partitionBy(*partition_by)
-    if cluster_by:
-        writer = writer.clusterBy(*cluster_by)
     writer.save(path)
 
 
@@ -200,6 +159,26 @@ def allow_widening(spark: SparkSession, table: Snapshot) -> None:
         plain.sql(f"ALTER TABLE delta.{quoted(table.path)} SET TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
 
 
+def require_properties(spark: SparkSession, path: str, wanted: Mapping[str, str]) -> None:
+    """Sets the properties that the table does not have so yet, in a commit of their own; none where all are there."""
+    jvm: Any = spark._jvm
+    # as this process knows the table: whoever calls this has just written to it
+    known = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
+    if known.version() < 0:
+        return
+    have = _scala_map(known.metadata().configuration())
+    new = {key: value for key, value in wanted.items() if have.get(key) != value}
+    if new:
+        plain = spark.newSession()  # a job's own session takes no path for a table's name
+        given = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in new.items())
+        plain.sql(f"ALTER TABLE delta.{quoted(path)} SET TBLPROPERTIES ({given})")
+
+
+def _text(value: str) -> str:
+    """A literal of SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def create(
     spark: SparkSession, path: str, schema: StructType, *, comment: str | None, properties: Mapping[str, str],
     partition_by: Sequence[str] = (), cluster_by: Sequence[str] = (),
@@ -225,43 +204,10 @@ def forget(spark: SparkSession, path: str) -> None:
     jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(spark._jsparkSession, place)
 
 
-def restore(spark: SparkSession, path: str, version: int) -> None:
-    """Makes the table what it was at an earlier version, by a new one."""
-    DeltaTable.forPath(spark, path).restoreToVersion(version)
-
-
-def find_commit(path: str, latest: int, commit: Commit, depth: int = 200) -> CommitInfo | None:
-    """The commit that this identity made, looked for backwards from the latest version."""
-    for version in range(latest, max(-1, latest - depth), -1):
-        actions = _actions(path, version)
-        for action in actions:
-            txn = action.get("txn")
-            if txn and txn["appId"] == commit.app_id and int(txn["version"]) == commit.batch:
-                return _commit_info(version, actions)
-    return None
-
-
-def latest_note(path: str, latest: int, fits: Callable[[Mapping[str, Any]], bool]) -> CommitInfo | None:
-    """The newest commit whose note fits."""
-    for version in range(latest, -1, -1):
-        found = _commit_info(version, _actions(path, version))
-        if fits(found.note):
-            return found
-    return None
-
-
-def _actions(path: str, version: int) -> list[dict[str, Any]]:
-    text = read_text(f"{path}/_delta_log/{version:020d}.json")
-    return [json.loads(line) for line in text.splitlines() if line] if text else []
-
-
-def _commit_info(version: int, actions: Sequence[Mapping[str, Any]]) -> CommitInfo:
-    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    metrics = {
-        name: int(value) for name, value in info.get("operationMetrics", {}).items() if str(value).lstrip("-").isdigit()
-    }
+def restore(spark: SparkSession, path: str, version: int, note: Mapping[str, Any]) -> None:
+    """Makes the table what it was at an earlier version, by a new one with this note."""
+    spark.conf.set(_META, Commit("", 0, note).metadata)
     try:
-        note = json.loads(info.get("userMetadata") or "{}")
-    except ValueError:  # somebody else's metadata
-        note = {}
-    return CommitInfo(version, metrics, note if isinstance(note, dict) else {})
+        DeltaTable.forPath(spark, path).restoreToVersion(version)
+    finally:
+        spark.conf.unset(_META)

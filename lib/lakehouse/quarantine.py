@@ -1,8 +1,12 @@
-"""The quarantine: one row per broken row, as it came, with all reasons; and how it is read."""
+"""The quarantine: one row per broken row, as it came, with all reasons and what became of it; and how it is read.
+
+`row` is the row as it came and stays so: what it should have been is in `mended`. `schema` is what the source's frame
+looked like, so that the row can take the job's path again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,16 +14,25 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from lakehouse import lake
+from lakehouse.commits import Commit
 from lakehouse.frames import ORIGIN, REASONS, ROW, col
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import query
 from lakehouse.storage import folders
 from lakehouse.tables import QUARANTINE_SUFFIX, Layout
 from lakehouse.targets import Settings, Write, Written, earlier_write, save_rows
+from lakehouse.upserts import assigned
+
+OPEN, REPLAYED, DISCARDED = "open", "replayed", "discarded"
+DECISIONS = ("mended", "decided_by", "decided_at", "why", "replayed_in")
+"""What people say of a row: its mended JSON, who, when (UTC), why, and the run of its last replay."""
+
+# rows are marked by commands that start no Spark, and those write no deletion vectors
+_SETTINGS = Settings(table_properties={"delta.enableDeletionVectors": "false"})
 
 
 def write(
-    broken: DataFrame, spark: SparkSession, plan: Plan, commit: lake.Commit, run_id: str, now: datetime
+    broken: DataFrame, spark: SparkSession, plan: Plan, commit: Commit, run_id: str, now: datetime, schema: str
 ) -> Written:
     """Adds the broken rows, once for this identity; of a source that is read in full each time, those not there yet.
 
@@ -27,10 +40,10 @@ def write(
     """
     table = plan.quarantine
     before = lake.snapshot(spark, plan.layout.table(table))
-    target = Write(spark, plan.layout, commit, Settings(), now)
+    target = Write(spark, plan.layout, commit, _SETTINGS, now)
     info = earlier_write(before, target)
     if info is None:
-        rows = _rows(broken, plan.name, None if plan.read == "full" else commit.batch, run_id, now)
+        rows = _rows(broken, plan.name, None if plan.read == "full" else commit.batch, run_id, now, schema)
         if plan.read == "full" and before is not None:
             rows = rows.join(lake.read(spark, before.path, version=before.version).select("id"), "id", "left_anti")
         info = save_rows(rows, before, target, table, mode="append")
@@ -45,12 +58,35 @@ def withdraw(spark: SparkSession, plan: Plan, run_ids: Sequence[str]) -> None:
     if before is None or not run_ids:
         return
     listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-    lake.delete_where(
-        spark, before.path, f"run_id IN ({listed})", lake.Commit(f"{plan.name}/withdraw/{run_ids[-1]}", 0)
-    )
+    lake.delete_where(spark, before.path, f"run_id IN ({listed})", Commit(f"{plan.name}/withdraw/{run_ids[-1]}", 0))
 
 
-def _rows(broken: DataFrame, job: str, batch: int | None, run_id: str, now: datetime) -> DataFrame:
+def settle(ids: DataFrame, broken: DataFrame | None, spark: SparkSession, plan: Plan, commit: Commit) -> Written:
+    """Marks the replayed rows (`id`), once for this identity: those that are `broken` again stay open, with their new
+    reasons; `broken` has ORIGIN (the id) and REASONS, and is None where no row is.
+    """
+    said: Mapping[str, Any] = commit.note["input"]
+    when = F.lit(said["at"]).cast("timestamp")
+    decided = {"replayed_in": F.lit(commit.note["run_id"]), "decided_by": F.lit(said["by"]), "decided_at": when}
+    if said["why"] is not None:
+        decided["why"] = F.lit(said["why"])
+    source = ids.withColumns(decided)
+    if broken is not None:
+        source = source.join(_reasons_by_id(broken), on="id", how="left")
+    matched: list[tuple[str, Mapping[str, str]]] = [("true", {**assigned(decided), "status": f"'{REPLAYED}'"})]
+    if broken is not None:
+        matched.insert(0, ("source.reasons IS NOT NULL", assigned([*decided, "reasons"])))
+    path = plan.layout.table(plan.quarantine)
+    lake.merge(source, path, commit, condition="target.id = source.id", matched=matched)
+    after = lake.snapshot(spark, path)
+    return Written(plan.quarantine, after.version if after else None, 0)
+
+
+def _reasons_by_id(broken: DataFrame) -> DataFrame:
+    return broken.groupBy(col(ORIGIN).alias("id")).agg(F.flatten(F.collect_list(REASONS)).alias("reasons"))
+
+
+def _rows(broken: DataFrame, job: str, batch: int | None, run_id: str, now: datetime, schema: str) -> DataFrame:
     # equal rows of one source are numbered, so that each has an id of its own
     same = F.row_number().over(Window.partitionBy(ROW, ORIGIN).orderBy(F.lit(1))).cast("string")
     identity = F.to_json(F.array(F.lit(job), F.lit("" if batch is None else str(batch)), col(ORIGIN), col(ROW), same))
@@ -61,14 +97,22 @@ def _rows(broken: DataFrame, job: str, batch: int | None, run_id: str, now: date
         F.lit(run_id).alias("run_id"),
         col(ORIGIN).alias("source"),
         F.lit(now).alias("first_seen"),
-        F.lit("open").alias("status"),
+        F.lit(OPEN).alias("status"),
+        F.lit(job).alias("job"),
+        F.lit(schema).alias("schema"),
+        *[F.lit(None).cast("timestamp" if name == "decided_at" else "string").alias(name) for name in DECISIONS],
     )
 
 
-def rows(layout: Layout, table: str) -> list[dict[str, Any]]:
+def named(table: str) -> str:
+    """The quarantine's name, by its own or its table's."""
+    return table if table.endswith(QUARANTINE_SUFFIX) else f"{table}{QUARANTINE_SUFFIX}"
+
+
+def rows(layout: Layout, table: str, condition: str = "true") -> list[dict[str, Any]]:
     """The quarantined rows of a table (or of a quarantine by its own name), newest first; read without Spark."""
-    name = table if table.endswith(QUARANTINE_SUFFIX) else f"{table}{QUARANTINE_SUFFIX}"
-    return query(layout.table(name), layout.root, "SELECT * FROM t ORDER BY first_seen DESC, id")
+    path = layout.table(named(table))
+    return query(path, layout.root, f"SELECT * FROM t WHERE {condition} ORDER BY first_seen DESC, id")
 
 
 def tables(layout: Layout) -> list[str]:

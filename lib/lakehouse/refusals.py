@@ -12,6 +12,11 @@ from lakehouse.errors import did_you_mean
 Place = tuple[str | int, ...]
 
 TABLE_NAME = r"^[A-Za-z0-9_]+\.[A-Za-z0-9_]+$"
+_LIKE = {
+    TABLE_NAME: "a table's name, layer.table",
+    r"^\s*\d+(\.\d+)?\s+(second|minute|hour|day|week)s?\s*$": "like '10 minutes' or '1 day'",
+}
+"""What a pattern asks for, in words."""
 _KINDS = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -79,7 +84,7 @@ def _expectation(items: list[ErrorDetails], what: str) -> str:
         expected = context["expected"].replace("'", "").replace(" or ", ", ")
         return f"cannot be {_described(found)}.{did_you_mean(str(found), expected.split(', '))}"
     if item["type"] == "string_pattern_mismatch":
-        kind = "a table's name, layer.table" if context["pattern"] == TABLE_NAME else f"like {context['pattern']}"
+        kind = _LIKE.get(context["pattern"], f"like {context['pattern']}")
         return f"must be {kind}, not {_described(found)}"
     if item["type"] in ("too_long", "too_short"):
         is_word = isinstance(found, dict) and not what

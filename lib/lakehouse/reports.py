@@ -13,7 +13,7 @@ from typing import Any
 
 from lakehouse import registry
 from lakehouse.planning.graph import Result
-from lakehouse.planning.plan import Plan, Step
+from lakehouse.planning.plan import Plan, SinkStep, Step
 from lakehouse.runs import RunRecord, query
 from lakehouse.tables import Layout
 
@@ -151,7 +151,8 @@ def plan_text(plan: Plan) -> str:
     if plan.suite is not None:
         lines.append(f"  suite      {plan.suite.file}: {len(plan.suite.expectations)} expectations")
     lines += [
-        f"  write      {_step_text(sink.step)}" + (f" where {sink.where}" if sink.where else "") for sink in plan.sinks
+        f"  write      {_step_text(sink.step)}{_layout_text(sink)}" + (f" where {sink.where}" if sink.where else "")
+        for sink in plan.sinks
     ]
     lines.append(f"  broken     {plan.quarantine}")
     return "\n".join(lines)
@@ -160,6 +161,11 @@ def plan_text(plan: Plan) -> str:
 def _step_text(step: Step) -> str:
     options = ", ".join(f"{name}: {_short(value)}" for name, value in step.given.items())
     return f"{step.name} {{{options}}}" if options else step.name
+
+
+def _layout_text(sink: SinkStep) -> str:
+    given = {"partitioned": sink.settings.partition_by, "clustered": sink.settings.cluster_by}
+    return "".join(f" {how} by {', '.join(columns)}" for how, columns in given.items() if columns)
 
 
 def _short(value: object) -> str:
@@ -206,15 +212,33 @@ def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> s
          " ".join(row["row"].split())[:60]]
         for row in rows[:limit]
     ]  # fmt: skip
-    head = f"{name}: {len(rows):,} broken rows" + (f", the newest {limit}" if len(rows) > limit else "")
+    is_open = sum(row["status"] == "open" for row in rows)
+    head = f"{name}: {len(rows):,} broken rows, {is_open:,} open" + (
+        f", the newest {limit}" if len(rows) > limit else ""
+    )
     return head if not rows else f"{head}\n{table(['id', 'status', 'reasons', 'source', 'row'], shown)}\n"
 
 
 def quarantined_row(row: dict[str, Any]) -> str:
-    """All of one broken row."""
+    """All of one broken row, and what became of it."""
     lines = [f"{name:<11} {row[name]}" for name in ("id", "status", "run_id", "source", "first_seen")]
     lines += [f"reason      {reason['rule']}: {reason['message']}" for reason in row["reasons"]]
-    return "\n".join([*lines, f"row         {row['row']}"])
+    decided = ("decided_by", "decided_at", "why", "replayed_in", "mended")
+    after = [f"{name:<11} {row[name]}" for name in decided if row.get(name) is not None]
+    return "\n".join([*lines, f"row         {row['row']}", *after])
+
+
+def replayed_line(table: str, job: str, record: RunRecord | None) -> str:
+    """What came of a replay."""
+    if record is None:
+        return f"{table}: no open row of {job} to replay"
+    again = f", {record.rows_quarantined:,} broken again (still open)" if record.rows_quarantined else ""
+    dropped = f", {record.rows_dropped:,} dropped" if record.rows_dropped else ""
+    return (
+        f"{table}: {record.rows_read:,} replayed by {job}: {record.rows_valid:,} valid "
+        f"({record.rows_inserted:,} inserted, {record.rows_updated:,} updated, {record.rows_deleted:,} deleted, "
+        f"{record.rows_unchanged:,} unchanged){dropped}{again}"
+    )
 
 
 def demo_tables(layout: Layout) -> str:
@@ -240,4 +264,5 @@ day {day} took {seconds:.0f} s. Run it again for day {day + 1}: only what is new
   tables       {layout.root}/{{bronze,silver,gold}}
   broken rows  lakehouse quarantine list
   runs         lakehouse runs          ({layout.runs})
-  one job      lakehouse plan silver_orders"""
+  one job      lakehouse plan silver_orders
+  as a page    lakehouse report silver_orders"""

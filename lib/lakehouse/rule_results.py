@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from lakehouse.errors import SinkError
-from lakehouse.runs import query, storage_options
+from lakehouse.runs import literal, query, storage_options
 from lakehouse.tables import Layout
 
 SAMPLE = 5
@@ -100,6 +100,14 @@ def read(layout: Layout, table: str | None = None) -> list[dict[str, Any]]:
     """The rows of a table's rules (or a job's), the newest run first; of all without one."""
     rows = query(layout.quality, layout.root, "SELECT * FROM t ORDER BY checked_at DESC, run_id, rule")
     return [row for row in rows if table is None or table in (row["job"], *row["table"].split(", "))]
+
+
+def of_job(layout: Layout, job: str, *, until: datetime) -> list[dict[str, Any]]:
+    """The rows of a job's runs that began no later than a time, the oldest run first."""
+    rows = query(
+        layout.quality, layout.root, f"SELECT * FROM t WHERE job = {literal(job)} ORDER BY checked_at, run_id, rule"
+    )
+    return [row for row in rows if row["checked_at"] <= until]
 
 
 def profiles(layout: Layout, job: str, rule: str, *, before: datetime) -> list[Any]:

@@ -72,6 +72,9 @@ class RunRecord:
     batches: int = 0
     ignored_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    contract: str | None = None
+    contract_version: str | None = None
+    contract_fingerprint: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -158,6 +161,11 @@ def query(path: str, root: str, sql: str) -> list[dict[str, Any]]:
     return found
 
 
+def literal(value: str) -> str:
+    """A text as a literal of `query`'s SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def storage_options(root: str) -> dict[str, str] | None:
     """What delta-rs needs for S3, from the same provider chain that boto3 uses."""
     if not is_remote(root):
@@ -209,4 +217,5 @@ def _schema() -> Any:
         ("run_id", text), ("job", text), ("config_fingerprint", text), ("started", moment), ("ended", moment), ("state", text),
         ("error", text), ("inputs", inputs), ("outputs", outputs), *[(name, count) for name in COUNTS], ("batches", count),
         ("ignored_columns", pa.list_(text)), ("notes", pa.list_(text)),
+        ("contract", text), ("contract_version", text), ("contract_fingerprint", text),
     ])  # fmt: skip

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|--[^\n]*|/\*.*?\*/)
@@ -96,6 +97,13 @@ def _after_common_tables(words: list[str]) -> int:
 def mentions(sql: str, name: str) -> bool:
     """True where `name` stands in the SQL as (a part of) a name."""
     return any(name in _parts(token.text) for token in tokens(sql) if token.kind == "name")
+
+
+def aliases(sql: str) -> list[str]:
+    """The names that a query gives to what it selects, and to its tables: what stands after `AS`."""
+    found = [token for token in tokens(sql) if token.kind != "skip"]
+    named = [after for token, after in pairwise(found) if token.text.lower() == "as" and after.kind == "name"]
+    return [part for token in named for part in _parts(token.text)]
 
 
 def with_clock(sql: str, now: datetime) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.change_data.key_history import Event, KeyHistory, Version, order
+from lakehouse.errors import counted
 from lakehouse.history.difference import DELETED, INSERTED, UPDATED
 from lakehouse.pipeline.rebuilding import Change, Rebuilt
 
@@ -17,7 +18,7 @@ def history_text(found: KeyHistory) -> str:
     """
     key = ", ".join(f"{name}={value}" for name, value in found.key.items())
     events = len(found.others) + sum(len(version.events) for version in found.versions)
-    head = f"{found.table}, {key}: {_counted(len(found.versions), 'version')}, {_counted(events, 'event')}"
+    head = f"{found.table}, {key}: {counted(len(found.versions), 'version')}, {counted(events, 'event')}"
     blocks = [(version.start, [f"= {_version_text(version)}"], version.events, "    ") for version in found.versions]
     blocks += [(event.sequence, [], (event,), "* ") for event in found.others]
     if all(start is not None for start, *_ in blocks):
@@ -34,9 +35,12 @@ def history_text(found: KeyHistory) -> str:
 def rebuilt_text(found: Rebuilt) -> str:
     """How a rebuilt table differs, and what became of it."""
     if not found.total:
-        return f"{found.table}: rebuilt from its source it is the same, row for row"
+        mended = "" if found.version is None else f"; its events were not, and both are anew (version {found.version})"
+        return f"{found.table}: rebuilt from its source it is the same, row for row{mended}"
     new, gone, other = (found.counts[kind] for kind in (INSERTED, DELETED, UPDATED))
-    lines = [f"{found.table}: rebuilt from its source it has {new:,} rows more, lacks {gone:,}, and {other:,} differ"]
+    lines = [
+        f"{found.table}: rebuilt from its source it has {counted(new, 'row')} more, lacks {gone:,}, and {counted(other, 'differs', 'differ')}"
+    ]
     lines += [_change_text(change) for change in found.shown]
     if found.total > len(found.shown):
         lines.append(f"  ... and {found.total - len(found.shown):,} more")
@@ -52,10 +56,6 @@ def _change_text(change: Change) -> str:
     after = change.after
     said = [f"{name} {_or_null(old)} -> {_or_null(after[name])}" for name, old in change.before.items()]
     return f"  ~ {identity}  {', '.join(said)}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _version_text(version: Version) -> str:

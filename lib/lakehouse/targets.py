@@ -11,19 +11,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.types import NullType, StringType, StructField, StructType
 
 from lakehouse.column_types import require_same_types
-from lakehouse.errors import ConfigError, SinkError
+from lakehouse.commits import Commit, CommitInfo, find_commit
+from lakehouse.errors import ConfigError, LakehouseError, SinkError
 from lakehouse.frames import col, visible
-from lakehouse.lake import (
-    Commit,
-    CommitInfo,
-    Snapshot,
-    allow_widening,
-    create,
-    find_commit,
-    require_constraints,
-    save,
-    snapshot,
-)
+from lakehouse.lake import Snapshot, allow_widening, create, require_constraints, save, snapshot
+from lakehouse.table_layout import cluster, require_partitions
 from lakehouse.tables import Layout
 
 if TYPE_CHECKING:
@@ -87,6 +79,14 @@ class Written:
     """An earlier try had got this write in: nothing was read this time."""
 
 
+class Stopped(LakehouseError):
+    """A write of several commits that failed at one of them: `written` is what those before it did, `error` the failure."""
+
+    def __init__(self, written: Written, error: Exception) -> None:
+        super().__init__(str(error))
+        self.written, self.error = written, error
+
+
 def table_properties(settings: Settings, schema: StructType) -> dict[str, str]:
     """The properties of a new table: deletion vectors unless the job says otherwise, names mapped where Parquet has none."""
     properties = {"delta.enableDeletionVectors": "true", **settings.table_properties}
@@ -119,6 +119,9 @@ def aligned(
         raise ConfigError(f"{table} would have two columns {', '.join(twice)}")
     if before is None:
         return rows, []
+    if not replaces:
+        require_partitions(table, before.partitions, write.settings.partition_by)
+    cluster(write.spark, before.path, table, write.settings.cluster_by)
     if types and not replaces:
         settings = write.settings
         require_same_types(
@@ -164,7 +167,7 @@ def save_rows(
     given = dict(options or {})
     if before is None:
         _require_columns(rows.schema, settings)
-        if settings.comment or settings.constraints:
+        if settings.comment or settings.constraints or settings.cluster_by:  # which a frame's writer does not apply
             create(write.spark, path, rows.schema, comment=settings.comment, properties=table_properties(settings, rows.schema),
                    partition_by=settings.partition_by, cluster_by=settings.cluster_by)  # fmt: skip
             require_constraints(write.spark, path, settings.constraints, {})
@@ -179,9 +182,9 @@ def save_rows(
         if settings.type_widening:
             allow_widening(write.spark, before)
             given.setdefault("mergeSchema", "true")
-    partition_by = settings.partition_by if before is None else before.partitions
-    cluster_by = settings.cluster_by if before is None and "delta.enableDeletionVectors" in given else ()
-    save(rows, path, write.commit, mode=mode, partition_by=partition_by, cluster_by=cluster_by, options=given)
+    is_anew = before is None or "overwriteSchema" in given
+    partition_by = (settings.partition_by if is_anew else ()) or (before.partitions if before else ())
+    save(rows, path, write.commit, mode=mode, partition_by=partition_by, options=given)
     return require_commit(write, table)
 
 

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, counted
 from lakehouse.frames import HIDDEN_PREFIX, NAMED, any_null, col, named, payload, quoted
 from lakehouse.holding import held
 from lakehouse.key_ranges import Ranges, metrics, ranges, within
@@ -136,13 +136,13 @@ def _require_clean(
 ) -> None:
     if null_keys:
         raise DataError(
-            f"{null_keys} rows have NULL in the key ({', '.join(keys)}): add the rule not_null for it, or mend the source"
+            f"{counted(null_keys, 'row has', 'rows have')} NULL in the key ({', '.join(keys)}): add the rule not_null for it, or mend the source"
         )
     if clashes:
         columns = [_key(index) for index, _ in enumerate(keys)]
         examples = grouped.where(_CLASH).select(*columns).orderBy(*columns).limit(NAMED).collect()
         raise DataError(
-            f"{clashes} keys have different rows in one batch ({named(keys, examples, masked)}): name what orders them in sequence_by, or use keep_latest"
+            f"{counted(clashes, 'key has', 'keys have')} different rows in one batch ({named(keys, examples, masked)}): name what orders them in sequence_by, or use keep_latest"
         )
 
 

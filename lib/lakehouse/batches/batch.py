@@ -8,6 +8,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, Observation
 
+from lakehouse import lake
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.cdc_rows import fitted
 from lakehouse.batches.counting import (
@@ -22,10 +23,11 @@ from lakehouse.batches.evidence import broken_keys, save_evidence
 from lakehouse.batches.gate import is_gated, require_gate, warnings
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.batches.routes import fits, require_sink_columns
-from lakehouse.batches.step_errors import explained
+from lakehouse.batches.step_errors import constraints_named, explained
 from lakehouse.batches.suite_gate import has_suite, judged_by_suite, require_suite_fits
 from lakehouse.batches.tally import results_of
 from lakehouse.conform import ignored_columns
+from lakehouse.frames import REPLAYED
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.tables import resolved
 from lakehouse.targets import Settings, Write, Written
@@ -51,7 +53,8 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     known = completed(batch, raw, known or _taken_by(written, one) or taken_from_everything(batch, raw))
     tally = Observation()
     broken = save_evidence(batch, raw, known.counts, "quarantine", tally)
-    results = results_of(batch, raw, known, tally if broken is not None else None)
+    # a few rows that are replayed say nothing of what the source is like
+    results = () if REPLAYED in raw.columns else results_of(batch, raw, known, tally if broken is not None else None)
     ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))
     notes = [note for item in written for note in item.notes] + said + warnings(known.verdicts)
     counts = known.counts | _totals(written)
@@ -96,7 +99,7 @@ def _totals(written: Sequence[Written]) -> dict[str, int]:
 
 def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, known: Taken | None) -> Written:
     plan = batch.plan
-    with explained(plan, sink.step):
+    with constraints_named(sink.target, personal_columns(plan)), explained(plan, sink.step):
         if plan.job.config.sinks:
             rows = rows.where(fits(plan, sink))
         commit = batch.commit(batch.write_of(sink), counts=known.counts if known else {})
@@ -109,7 +112,16 @@ def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, known:
         )  # fmt: skip
         step, rows = fitted(plan, sink.step, rows)
         written: Written = step.call(rows, write, now=batch.now)
+        if plan.contract is not None and sink.step.option("table"):
+            lake.require_properties(batch.spark, plan.layout.table(sink.target), contract_properties(plan))
         return written
+
+
+def contract_properties(plan: Plan) -> dict[str, str]:
+    """What a table says of the contract that its rows came in by; jobs under several contracts may write one table."""
+    told = plan.contract_identity
+    prefix = f"lakehouse.contract.{told['contract']}"
+    return {f"{prefix}.version": told["contract_version"], f"{prefix}.fingerprint": told["contract_fingerprint"]}
 
 
 def table_settings(plan: Plan, sink: SinkStep) -> Settings:

@@ -21,6 +21,7 @@ from lakehouse.batches.set_rules import with_flags
 from lakehouse.batches.step_errors import explained, problem_of
 from lakehouse.change_data import event_log
 from lakehouse.change_data.unfit import TOO_LATE
+from lakehouse.commits import Commit
 from lakehouse.conform import Shape, conform
 from lakehouse.errors import ConfigError, Problem
 from lakehouse.frames import EXTRA, FATE, REASONS, SKIPPED, col
@@ -76,12 +77,10 @@ class Batch:
         """What tells a sink's write from the batch's others."""
         return f"{sink.target}/{self.plan.sinks.index(sink)}"
 
-    def commit(self, step: str, **note: Any) -> lake.Commit:
+    def commit(self, step: str, **note: Any) -> Commit:
         """The identity of one of this batch's writes."""
         known = {"run_id": self.run_id, "job": self.plan.name, "batch": self.number, "config": self.plan.fingerprint}
-        return lake.Commit(
-            f"{self.plan.name}/{step}/{self.checkpoint}", self.number, {**known, "input": self.input, **note}
-        )
+        return Commit(f"{self.plan.name}/{step}/{self.checkpoint}", self.number, {**known, "input": self.input, **note})
 
 
 @dataclass(frozen=True)

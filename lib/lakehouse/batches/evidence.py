@@ -13,9 +13,11 @@ from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sou
 from lakehouse.batches.tally import with_tally
 from lakehouse.conform import with_evidence
 from lakehouse.errors import DataError
-from lakehouse.frames import EXTRA, FATE, ORIGIN, REASON_TYPE, REASONS, ROW, col, visible
+from lakehouse.frames import EXTRA, FATE, ORIGIN, REASON_TYPE, REASONS, REPLAYED, ROW, col
+from lakehouse.holding import held
 from lakehouse.planning.plan import Step
 from lakehouse.quality import QUARANTINED, VALID, with_reasons
+from lakehouse.raw_rows import as_json, schema_of
 from lakehouse.targets import Written
 
 
@@ -24,12 +26,19 @@ def save_evidence(
 ) -> Written | None:
     """Writes the broken rows to the quarantine, once for this step of the batch; None where no row is broken.
 
-    What each rule found wrong is counted in passing, also of rows that are warned or dropped.
+    Replayed rows are there already: they are marked by what became of them. What each rule found wrong is counted in
+    passing, also of rows that are warned or dropped.
     """
-    if not counts["rows_quarantined"]:
+    any_broken = counts["rows_quarantined"] > 0
+    broken = _broken_rows(batch, raw, counts, tally) if any_broken else None
+    if REPLAYED in raw.columns:
+        ids = raw.select(col(REPLAYED).alias("id"))
+        broken = held(broken)[0] if broken is not None else None  # a MERGE reads its source twice
+        return quarantine.settle(ids, broken, batch.spark, batch.plan, batch.commit(step))
+    if broken is None:
         return None
-    broken = _broken_rows(batch, raw, counts, tally)
-    return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now)
+    schema = schema_of(raw)
+    return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now, schema)
 
 
 def broken_keys(batch: Batch, raw: DataFrame, keys: Sequence[str], beside: str | None = None) -> DataFrame | None:
@@ -80,6 +89,6 @@ def _with_reason(rule: str, extras: DataFrame) -> DataFrame:
     reason = F.array(
         F.struct(F.lit(rule).alias("rule"), F.lit(None).cast("string").alias("column"), col(EXTRA).alias("message"))
     )
-    row = col(ROW) if ROW in extras.columns else F.to_json(F.struct(*map(col, visible(extras.drop(EXTRA)))))
+    row = col(ROW) if ROW in extras.columns else as_json(extras.drop(EXTRA))
     origin = col(ORIGIN) if ORIGIN in extras.columns else F.lit(None).cast("string")
     return extras.select(row.alias(ROW), origin.alias(ORIGIN), reason.cast(REASON_TYPE).alias(REASONS))

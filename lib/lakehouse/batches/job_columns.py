@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from lakehouse.frames import BRONZE_COLUMNS, FILE, KAFKA_COLUMNS
 from lakehouse.history.shape import CHANGED_AT, CURRENT, PREVIOUS
 from lakehouse.history.snapshots import IS_DELETED
 from lakehouse.planning.plan import Plan, Step
-from lakehouse.sql_text import mentions
+from lakehouse.sql_text import aliases, mentions
 
 
 def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
@@ -42,13 +43,33 @@ def own_columns(step: Step) -> frozenset[str]:
 
 
 def personal_columns(plan: Plan) -> frozenset[str]:
-    """The columns that the contract calls `pii`, under the names that they have after the transforms."""
+    """The columns that hold what the contract calls `pii`: under their names after the transforms, and those made of them."""
     names = {field.name for field in plan.contract.fields if field.pii} if plan.contract else set()
-    for step in plan.transforms:
+    for step in plan.transforms if names else ():
+        names |= _made_of(step, names)
         if step.name == "rename":
             new = step.option("columns") or {}
             names = {new.get(name, name) for name in names}
-    return frozenset(names)
+    kept = {column for sink in plan.sinks for column in sink.step.option("keep_previous") or ()}
+    return frozenset(names | {f"{PREVIOUS}{name}" for name in kept & names})
+
+
+def _made_of(step: Step, names: set[str]) -> set[str]:
+    """The columns that a transform makes of these: more rather than fewer, where its SQL does not say."""
+    personal = set(names)
+    made = step.option({"derive": "columns", "aggregate": "measures"}.get(step.name, "")) or {}
+    for name, sql in made.items():
+        if _any_mentioned(sql, personal):  # each sees those before it
+            personal.add(name)
+    if step.name == "surrogate_key" and personal & {*step.given["columns"]}:
+        personal.add(str(step.option("name")))
+    if step.name == "sql" and _any_mentioned(step.given["query"], personal):
+        personal |= set(aliases(step.given["query"]))
+    return personal
+
+
+def _any_mentioned(sql: str, names: Iterable[str]) -> bool:
+    return any(mentions(sql.lower(), name.lower()) for name in names)
 
 
 def contract_fields(plan: Plan) -> StructType | None:

@@ -8,11 +8,15 @@ from functools import reduce
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, NullType
 
+from lakehouse.batches.job_columns import own_columns
 from lakehouse.batches.step_errors import problem_of
 from lakehouse.cdc_formats import ORDER_UNKNOWN, SEQUENCE
 from lakehouse.errors import ConfigError, Problem
 from lakehouse.frames import attempt, require_columns
+from lakehouse.history.shape import CURRENT
+from lakehouse.history.snapshots import IS_DELETED
 from lakehouse.planning.plan import Plan, SinkStep
 
 
@@ -46,11 +50,50 @@ def _sink_problems(plan: Plan, sink: SinkStep, rows: DataFrame) -> list[Problem]
             problems.append(sink.step.problem(said))
         else:
             problems += _missing(rows, sink, names)
-    problems += _missing(rows, sink, [*sink.settings.partition_by, *sink.settings.cluster_by])
+    own = _added(sink)
+    laid_out = [name for name in (*sink.settings.partition_by, *sink.settings.cluster_by) if name.lower() not in own]
+    problems += _missing(rows, sink, laid_out)
+    problems += [*_keys_without_equality(rows, sink), *_not_boolean(rows, sink)]
     try:
         rows.where(_condition(sink))
     except (AnalysisException, ParseException) as error:
         problems.append(problem_of(plan, sink.step, error))
+    return problems
+
+
+def _added(sink: SinkStep) -> set[str]:
+    """The columns, in lower case, that this very sink adds to its table."""
+    step = sink.step
+    absent = {
+        *([] if step.option("current_flag") else [CURRENT]),
+        *([] if step.option("hard_deletes") == "new_record" else [IS_DELETED]),
+        *([step.option("start_column"), step.option("end_column")] if step.option("stored_as") == 1 else []),
+    }
+    return {name.lower() for name in own_columns(step) - absent}
+
+
+def _keys_without_equality(rows: DataFrame, sink: SinkStep) -> list[Problem]:
+    kinds = {field.name.lower(): field.dataType.simpleString() for field in rows.schema}
+    keys = {name: kinds.get(name.lower(), "") for name in sink.step.option("keys") or ()}
+    said = "which Spark cannot compare; name columns that can be, or derive one from it"
+    return [sink.step.problem(f"the key '{name}' is {kind}, {said}") for name, kind in keys.items() if "map<" in kind]
+
+
+def _not_boolean(rows: DataFrame, sink: SinkStep) -> list[Problem]:
+    """The conditions that are neither true nor false; one whose columns are missing is the sink's business."""
+    problems = []
+    for option in ("apply_as_deletes", "apply_as_truncates", "delete_when"):
+        condition = sink.step.option(option)
+        try:
+            kind = rows.select(F.expr(condition)).schema[0].dataType if condition else BooleanType()
+        except AnalysisException:
+            continue
+        except ParseException as error:
+            problems.append(sink.step.problem(f"'{option}: {condition}': {str(error).strip().splitlines()[0]}"))
+            continue
+        if not isinstance(kind, BooleanType | NullType):
+            said = f"'{option}: {condition}' is {kind.simpleString()}, not true or false; compare it, or cast it to boolean"
+            problems.append(sink.step.problem(said))
     return problems
 
 

@@ -9,7 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.cdc_formats import BEFORE, COLUMNS, OPERATION, SEQUENCE, UNAVAILABLE
-from lakehouse.frames import BROKEN, FILE, MALFORMED, RECORD, SKIPPED, UNKNOWN, col, own_columns, visible
+from lakehouse.frames import BROKEN, FILE, MALFORMED, RECORD, REPLAYED, SKIPPED, UNKNOWN, col, own_columns
+from lakehouse.raw_rows import RECORD_SCHEMA, as_json, schema_of
 
 _RESCUED = "_rescued_data"
 
@@ -43,29 +44,28 @@ def flat_rows(records: DataFrame, row: FlatRow) -> DataFrame:
         said[BEFORE] = F.when(good, row.before)
     if row.unavailable is not None:
         said[UNAVAILABLE] = F.when(good, row.unavailable)
-    # never so, and Spark cannot know: it would push filters below this, and parse the record again for each column they name
-    broken = F.when(F.spark_partition_id() < 0, "").otherwise(F.when(~row.skipped, row.broken))
-    flags = {BROKEN: broken, SKIPPED: row.skipped, RECORD: as_json(records)}
-    if MALFORMED in records.columns:
-        flags[MALFORMED] = F.when(~row.skipped, col(MALFORMED))
     taken = {name.lower() for name in row.values}
-    kept = [name for name in (*own_columns(records), FILE, UNKNOWN) if name in records.columns and name not in taken]
+    kept = [
+        name
+        for name in (*own_columns(records), FILE, UNKNOWN, REPLAYED)
+        if name in records.columns and name not in taken
+    ]
     named = {**row.values, **said}
     return records.select(
         *[value.alias(name) for name, value in named.items()],
         *map(col, kept),
-        *[flag.alias(name) for name, flag in flags.items()],
+        *_flags(records, row),
+        as_json(records).alias(RECORD, metadata={RECORD_SCHEMA: schema_of(records)}),
     )
 
 
-def as_json(records: DataFrame) -> Column:
-    """The record as it came, as JSON."""
-    whole = F.to_json(F.struct(*map(col, visible(records))), {"ignoreNullFields": "false"})
-    if MALFORMED not in records.columns:
-        return whole
-    return F.when(col(MALFORMED).isNull(), whole).otherwise(
-        F.to_json(F.struct(col(MALFORMED).alias("_corrupt_record")))
-    )
+def _flags(records: DataFrame, row: FlatRow) -> list[Column]:
+    # never so, and Spark cannot know: it would push filters below this, and parse the record again for each column they name
+    broken = F.when(F.spark_partition_id() < 0, "").otherwise(F.when(~row.skipped, row.broken))
+    flags = {BROKEN: broken, SKIPPED: row.skipped}
+    if MALFORMED in records.columns:
+        flags[MALFORMED] = F.when(~row.skipped, col(MALFORMED))
+    return [flag.alias(name) for name, flag in flags.items()]
 
 
 def corrupt_text(records: DataFrame) -> Column:

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.event_log import EventLog
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, counted
 from lakehouse.frames import HIDDEN_PREFIX, NAMED, any_null, col, named, orderable, require_columns
 from lakehouse.history.events import DELETE, OPERATION, SEQUENCE, UPSERT, sequence
 from lakehouse.history.shape import Shape
@@ -39,22 +39,22 @@ def adopted(
     except ValueError as error:
         raise DataError(f"{table} cannot be adopted: {error}") from error
     judged = _versions(rows, shape) if shape.versioned else _states(rows, shape)
-    counted = (F.count(F.lit(1)).alias("rows"), F.count_if(_BAD).alias("bad"), F.count_if(_SAME).alias("same"))
-    found, counts = held(judged, *counted)
+    aggregates = (F.count(F.lit(1)).alias("rows"), F.count_if(_BAD).alias("bad"), F.count_if(_SAME).alias("same"))
+    found, counts = held(judged, *aggregates)
     if counts["bad"]:
         raise DataError(_said_of_bad(found, [*shape.keys, *bounds], table, int(counts["bad"]), write.masked))
     event_log.append(_events(found, shape), write, log, changes=0, meaning=meaning)
-    notes = [f"{counts['rows']:,} rows adopted"]
+    notes = [f"{counted(counts['rows'], 'row')} adopted"]
     if counts["same"]:
-        notes.append(f"{counts['same']:,} of them follow a row of equal values: one row once their key changes")
+        notes.append(f"{counts['same']:,} of them with the values of the row before: one row once the key changes")
     return Written(table, None, 0, notes=tuple(notes))
 
 
 def _said_of_bad(rows: DataFrame, names: Sequence[str], table: str, count: int, masked: Collection[str]) -> str:
     shown = rows.where(_BAD).select(*map(col, names)).limit(NAMED).collect()
     return (
-        f"{table} cannot be adopted: {count} rows have a NULL in key, start or sequence, end before they start, or are "
-        f"not the only row of their key then: {named(names, shown, masked)}"
+        f"{table} cannot be adopted: {counted(count, 'row has', 'rows have')} a NULL in key, start or sequence, an end before "
+        f"the start, or another row of the key at that time: {named(names, shown, masked)}"
     )
 
 

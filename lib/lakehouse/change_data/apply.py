@@ -17,11 +17,14 @@ from pyspark.sql.types import StructField, StructType
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import adopted
+from lakehouse.change_data.agreement import link
 from lakehouse.change_data.batch_events import Batch, materialised, of_keys
 from lakehouse.change_data.event_log import EventLog
+from lakehouse.change_data.memory import completed, remembering
 from lakehouse.change_data.retention import needed, unsettled
 from lakehouse.change_data.unfit import require_time
 from lakehouse.change_data.widening import Keyed, widened
+from lakehouse.commits import CommitInfo
 from lakehouse.errors import SinkError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, require_columns, visible
 from lakehouse.history import difference as diff
@@ -87,19 +90,21 @@ def apply(
     meaning = options.meaning()
     log = event_log.opened(write, table, before, meaning)
     known = [name for name in log.schema.names if not name.startswith(HIDDEN_PREFIX)]
-    target = _Target(
-        write, table, before, log, shaped(options, visible(df), known), meaning, _retention(options, df, log, table)
-    )
     if write.adopts and before is not None:
-        return adopted(before, write, log, target.shape, table, meaning)
+        return adopted(before, write, log, shaped(options, visible(df), known), table, meaning)
+    conditions = {"apply_as_deletes": deletes, "apply_as_truncates": truncates}
+    df = completed(df, log, {"except_column_list": options.columns.excluded}, conditions)
+    shape = shaped(options, visible(df), known)
+    write, notes = remembering(df, write, log, (*shape.keys, *shape.kept), conditions)
+    target = _Target(write, table, before, log, shape, meaning, _retention(options, df, log, table))
     given, ignored = _given(df, target, deletes, truncates)
     batch = materialised(given, target.shape, write, table)
     if not batch.rows:
-        return Written(table, None, 0, ignored=ignored)
+        return Written(table, None, 0, ignored=ignored, notes=notes)
     with sized(write.spark, None if batch.truncates else batch.rows):
         written, note = _applied(batch, target, truncates is not None)
     _tidy(target, note)
-    return replace(written, ignored=ignored)
+    return replace(written, ignored=ignored, notes=notes)
 
 
 def _retention(options: Options, df: DataFrame, log: EventLog, table: str) -> timedelta | None:
@@ -131,7 +136,7 @@ def _applied(batch: Batch, target: _Target, truncating: bool) -> tuple[Written, 
         return Written(target.table, None, batch.rows, unchanged=batch.rows), {}
     counts = _counts(batch, found, target.shape)
     target = replace(target, write=replace(target.write, commit=replace(
-        target.write.commit, note={**target.write.commit.note, **counts})))  # fmt: skip
+        target.write.commit, note={**target.write.commit.note, **counts, **link(target.log.table)})))  # fmt: skip
     note = event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
                      meaning=target.meaning, number=found.kinds["remembered"])  # fmt: skip
     return _written(target.table, _commit(found, batch, target), counts), note
@@ -218,7 +223,7 @@ def _counts(batch: Batch, found: _Found, shape: Shape) -> dict[str, int]:
             "unchanged": batch.rows - inserted - updated - deleted}  # fmt: skip
 
 
-def _commit(found: _Found, batch: Batch, target: _Target) -> lake.CommitInfo | None:
+def _commit(found: _Found, batch: Batch, target: _Target) -> CommitInfo | None:
     """The one commit to the target; None where nothing changes and it is there already."""
     write, before = target.write, target.before
     rows = marked(
@@ -246,7 +251,7 @@ def _commit(found: _Found, batch: Batch, target: _Target) -> lake.CommitInfo | N
     return require_commit(write, target.table)
 
 
-def _written(table: str, info: lake.CommitInfo | None, counts: Mapping[str, Any]) -> Written:
+def _written(table: str, info: CommitInfo | None, counts: Mapping[str, Any]) -> Written:
     return Written(
         table,
         info.version if info is not None else None,

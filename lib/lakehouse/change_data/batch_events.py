@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, counted
 from lakehouse.frames import FILE, NAMED, col, named
 from lakehouse.history.events import OPERATION, SEQUENCE, TRUNCATE, invalid
 from lakehouse.history.shape import Shape
@@ -31,12 +31,12 @@ class Batch:
 def materialised(given: DataFrame, shape: Shape, write: Write, table: str) -> Batch:
     """Reads the batch once; raises DataError for events that have no place, naming up to five."""
     kinds = [given.schema[name].dataType for name in shape.keys]
-    counted = [
+    aggregates = [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(invalid(shape)).alias("invalid"),
         F.count_if(col(OPERATION) == TRUNCATE).alias("truncates"),
     ]
-    rows, found = held(given, *counted, *metrics([col(name) for name in shape.keys], kinds))
+    rows, found = held(given, *aggregates, *metrics([col(name) for name in shape.keys], kinds))
     if found["invalid"]:
         raise DataError(_said_of_invalid(rows, shape, write, table, int(found["invalid"])))
     return Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
@@ -48,7 +48,7 @@ def _said_of_invalid(rows: DataFrame, shape: Shape, write: Write, table: str, co
     shown = rows.where(invalid(shape)).select(*map(col, shape.keys), SEQUENCE, *files).limit(NAMED).collect()
     masked = write.masked | ({"sequence"} if write.masked & {*shape.sequence} else set())
     return (
-        f"{table}: {count} events have NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
+        f"{table}: {counted(count, 'event has', 'events have')} NULL in the key ({', '.join(shape.keys)}) or the sequence ({', '.join(shape.sequence)}): "
         f"{named(names, shown, masked)}; nothing was applied; add the rule not_null, or set on_invalid: quarantine"
     )
 

@@ -15,6 +15,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse import lake
+from lakehouse.change_data.agreement import ADOPTED, CHANGES, MADE, disagreement, is_in, link, remedy
+from lakehouse.commits import Commit, CommitInfo, latest_note, newest
 from lakehouse.errors import SinkError
 from lakehouse.frames import HIDDEN_PREFIX, quoted
 from lakehouse.holding import FEW, held
@@ -26,7 +28,7 @@ from lakehouse.targets import Settings, Write, table_properties
 RUN = f"{HIDDEN_PREFIX}run"
 """The run that brought the event."""
 
-_APP, _BATCH, _CHANGES, _MEANING = "app", "batch", "changes", "meaning"
+_APP, _BATCH, _CHANGES, _MEANING = "app", "batch", CHANGES, "meaning"
 # how many events there are, and how many were left when needless ones were last taken out
 _EVENTS, _NEEDED = "events", "needed"
 _MANY = 10_000  # events that it does not pay to look through
@@ -72,29 +74,66 @@ def opened(write: Write, table: str, target: lake.Snapshot | None, meaning: Mapp
     if write.adopts:
         raise SinkError(f"{table} has its events already; there is nothing to adopt")
     last = _latest(path, found.version)
-    if last is not None and last.note[_MEANING] != meaning:
-        before = last.note[_MEANING]
-        changed = [key for key in {**before, **meaning} if meaning.get(key) != before.get(key)]
-        was = ", ".join(f"{key}: {before[key]}" if key in before else f"no {key}" for key in changed)
-        raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
-    if last is not None and last.note[_CHANGES] and target.batches.get(last.note[_APP], -1) < last.note[_BATCH]:
-        found = _without_dead_write(write, found, last.version)
-        last = _latest(path, found.version)
+    if last is not None:
+        _require_meaning(last.note[_MEANING], meaning, table)
+    return _agreeing(found, last, write, target, table)
+
+
+def _agreeing(
+    found: lake.Snapshot, last: CommitInfo | None, write: Write, target: lake.Snapshot, table: str
+) -> EventLog:
+    """The log that this target was made from; raises SinkError where it is not."""
+    path = found.path
+    if last is not None and last.note[_CHANGES] and _is_dead(last.note, write, target):
+        before = _latest(path, last.version - 1)
+        if before is None:
+            return _begun_again(write, path, target, table)
+        found, last = _without_dead_write(write, found, last.version, before), before
+    wrong = disagreement(found, target, table)
+    if wrong is not None:
+        raise SinkError(f"{wrong}; {remedy(table)}")
     return EventLog(path, found, last.note if last is not None else {})
 
 
-def _latest(path: str, version: int) -> lake.CommitInfo | None:
+def _require_meaning(before: Mapping[str, Any], meaning: Mapping[str, Any], table: str) -> None:
+    changed = [key for key in {**before, **meaning} if meaning.get(key) != before.get(key)]
+    if changed:
+        was = ", ".join(f"{key}: {before[key]}" if key in before else f"no {key}" for key in changed)
+        raise SinkError(f"{table} was made with {was}; run with --full-refresh to rebuild it with other options")
+
+
+def _is_dead(note: Mapping[str, Any], write: Write, target: lake.Snapshot) -> bool:
+    """True where the target lacks what was to follow the events; a batch that is finished had got in, whatever is there now."""
+    job, _, checkpoint = write.commit.app_id.rpartition("/")
+    own = str(note[_APP]).startswith(f"{job}/") and str(note[_APP]).endswith(f"/{checkpoint}")
+    is_finished = own and note[_BATCH] < write.commit.batch
+    return not is_finished and not is_in(target, (note[_APP], note[_BATCH]))
+
+
+def _latest(path: str, version: int) -> CommitInfo | None:
     """The last commit that says something of the events; putting files together says nothing."""
-    return lake.latest_note(path, version, lambda note: _CHANGES in note)
+    return latest_note(path, version, lambda note: _CHANGES in note)
 
 
-def _note(commit: lake.Commit, changes: int, meaning: Mapping[str, Any]) -> dict[str, Any]:
+def _note(commit: Commit, changes: int, meaning: Mapping[str, Any]) -> dict[str, Any]:
     """What is noted beside events: the commit to the target that is to follow, and what they mean to it."""
-    return {_APP: commit.app_id, _BATCH: commit.batch, _CHANGES: changes, _MEANING: meaning}
+    follows = {MADE: [commit.app_id, commit.batch]} if changes else {}
+    return {_APP: commit.app_id, _BATCH: commit.batch, _CHANGES: changes, _MEANING: meaning, **follows}
 
 
-def _without_dead_write(write: Write, log: lake.Snapshot, version: int) -> lake.Snapshot:
-    lake.restore(write.spark, log.path, version - 1)
+def _begun_again(write: Write, path: str, target: lake.Snapshot, table: str) -> EventLog:
+    """No log: of a first write that died the target got no row."""
+    _, filled = newest(target.path, target.version, -1, lambda _: False)
+    if filled is not None:
+        raise SinkError(f"{table} is not made from the events at {path}; {remedy(table)}")
+    delete_tree(path)
+    lake.forget(write.spark, path)
+    return EventLog(path)
+
+
+def _without_dead_write(write: Write, log: lake.Snapshot, version: int, before: CommitInfo) -> lake.Snapshot:
+    """The log as it was before the events of this version, with what it noted then."""
+    lake.restore(write.spark, log.path, version - 1, before.note)
     found = lake.snapshot(write.spark, log.path)
     if found is None:
         raise SinkError(f"{log.path} is gone")
@@ -122,7 +161,9 @@ def append(
     options = table_properties(settings, events.schema) if log.table is None else {"mergeSchema": "true"}
     if log.table is not None and settings.type_widening:
         lake.allow_widening(write.spark, log.table)
+    carried = {key: log.note[key] for key in (MADE, ADOPTED) if key in log.note}
     note = {
+        **carried,
         **write.commit.note,
         **_note(write.commit, changes, meaning),
         _EVENTS: log.note.get(_EVENTS, 0) + number,
@@ -145,27 +186,38 @@ def compacted(write: Write, log: EventLog) -> None:
     plain.sql(f"OPTIMIZE delta.{quoted(log.path)}")
 
 
-def take_over(spark: SparkSession, source: str, path: str, commit: lake.Commit, *, changes: int) -> None:
+def take_over(spark: SparkSession, source: str, path: str, commit: Commit, *, changes: int) -> dict[str, int]:
     """Puts another log's events in the place of a target's; the commit of this identity to the target is to follow.
 
-    A target without a log (it goes by its own rows) needs none.
+    What that commit must note of them. A target without a log (it goes by its own rows) needs none.
     """
     found = lake.snapshot(spark, source)
     if found is None:
-        return
+        return {}
+    linked = link(lake.snapshot(spark, path))
     last = _latest(source, found.version)
-    note = _note(commit, changes, last.note[_MEANING] if last else {})
+    known = last.note if last else {_MEANING: {}}
+    note = {**known, **_note(commit, changes, known[_MEANING])}
     rows = lake.read(spark, source, version=found.version)
     lake.save(rows, path, replace(commit, app_id="", note=note), mode="overwrite", options={"overwriteSchema": "true"})
+    return linked
 
 
-def before(spark: SparkSession, layout: Layout, table: str, commit: lake.Commit) -> DataFrame | None:
+def fits(spark: SparkSession, layout: Layout, rebuilt: Layout, table: str) -> bool:
+    """True where the table is made from the events beside it, or needs none as its rebuilt self has none."""
+    log, target = lake.snapshot(spark, layout.state(table)), lake.snapshot(spark, layout.table(table))
+    if log is None or target is None:
+        return lake.snapshot(spark, rebuilt.state(table)) is None
+    return disagreement(log, target, table) is None
+
+
+def before(spark: SparkSession, layout: Layout, table: str, commit: Commit) -> DataFrame | None:
     """The events that were known before this batch, also where an earlier try of it has added its own; None without any."""
     path = layout.state(table)
     found = lake.snapshot(spark, path)
     if found is None:
         return None
-    last = lake.latest_note(path, found.version, lambda note: note.get(_APP) == commit.app_id)
+    last = latest_note(path, found.version, lambda note: note.get(_APP) == commit.app_id)
     own = last is not None and last.note[_BATCH] == commit.batch
     version = last.version - 1 if own and last is not None else found.version
     return lake.read(spark, path, version=version) if version >= 0 else None

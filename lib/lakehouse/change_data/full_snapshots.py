@@ -11,10 +11,13 @@ from pyspark.sql.types import DataType, StructType
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import last_version
+from lakehouse.change_data.agreement import link
 from lakehouse.change_data.event_log import EventLog
-from lakehouse.change_data.snapshot_commits import batch_name, earlier, unused
+from lakehouse.change_data.memory import completed, remembering
+from lakehouse.change_data.snapshot_commits import Counts, batch_name, earlier, unused
 from lakehouse.change_data.widening import Keyed, widened
-from lakehouse.errors import DataError
+from lakehouse.commits import CommitInfo
+from lakehouse.errors import DataError, counted
 from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, col, named, quoted, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import snapshots as taken
@@ -23,7 +26,7 @@ from lakehouse.history.snapshot_options import SnapshotOptions, snapshot_shape, 
 from lakehouse.history.snapshots import SnapshotShape
 from lakehouse.holding import held
 from lakehouse.intervals import marked
-from lakehouse.targets import Write, Written, aligned, require_commit, save_rows, with_comments
+from lakehouse.targets import Stopped, Write, Written, aligned, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, readable_keys, same_keys
 
 _TEXT = f"{HIDDEN_PREFIX}version_text"
@@ -58,19 +61,32 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
 
     Raises ValueError for options that do not fit the frame, DataError for a snapshot that cannot be accepted.
     """
-    options.require_sense()
     before = lake.snapshot(write.spark, write.layout.table(table))
+    log = event_log.opened(write, table, before, options.meaning()) if options.has_version else None
+    df = completed(df, log or EventLog("", before), {"except_column_list": options.columns.excluded}, {})
     shape = snapshot_shape(options, visible(df))
+    if log is not None:
+        write, _ = remembering(df, write, log, (*shape.keys, *shape.kept), {})
     given, ignored = _given(df, before, write, table, options, shape)
     kinds = given.schema
     target = _Target(write, table, options, shape, kinds[shape.since or SEQUENCE].dataType, kinds[SEQUENCE].dataType)
-    log = event_log.opened(write, table, before, options.meaning()) if options.has_version else None
     if write.adopts and before is not None:
         return _adopted(before, log, target)
     done = earlier(before, write)
     if log is None and done.version is not None:
         return replace(done.written(table, ignored), repeated=True)
     rows = _materialised(given, target)
+    try:
+        _take(rows, log, target, done)
+    except Exception as error:
+        if done.version is None:
+            raise
+        raise Stopped(done.written(table, ignored), error) from error
+    return done.written(table, ignored)
+
+
+def _take(rows: DataFrame, log: EventLog | None, target: _Target, done: Counts) -> None:
+    """Takes the batch's snapshots in their order, each once."""
     for snapshot in _snapshots(rows, log, target):
         if snapshot.own and snapshot.version in done.committed:
             continue
@@ -79,10 +95,8 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
             continue
         done.add({"rows": snapshot.rows, "inserted": 0, "updated": 0}, None)
         if not snapshot.own:
-            done.notes.append(
-                f"{table}: snapshot {snapshot.version} skipped, it is not newer than the last accepted one"
-            )
-    return done.written(table, ignored)
+            said = f"snapshot {snapshot.version} skipped, it is not newer than the last accepted one"
+            done.notes.append(f"{target.table}: {said}")
 
 
 def _adopted(before: lake.Snapshot, log: EventLog | None, target: _Target) -> Written:
@@ -134,13 +148,14 @@ def _said_of_invalid(bad: DataFrame, count: int, target: _Target) -> str:
     shape, options = target.shape, target.options
     names = [*shape.keys, *([shape.since] if shape.since else []), SEQUENCE, *([FILE] if FILE in bad.columns else [])]
     shown = bad.select(*map(col, names)).limit(NAMED).collect()
+    personal = target.write.masked | ({"version"} if options.version_column in target.write.masked else set())
     said = [name.removeprefix(HIDDEN_PREFIX).replace("sequence", "version") for name in names]
     needed = ["the key", *([f"'{shape.since}'"] if shape.since else []), "the version"]
     pattern = options.version_pattern
     told = f"; a version is what version_pattern '{pattern}' finds, as {options.version_type}" if pattern else ""
     return (
-        f"{target.table}: {count} rows of the snapshot have NULL in {' or '.join(needed)}: "
-        f"{named(said, shown, target.write.masked)}{told}; nothing was applied"
+        f"{target.table}: {counted(count, 'row of the snapshot has', 'rows of the snapshot have')} NULL in {' or '.join(needed)}: "
+        f"{named(said, shown, personal)}{told}; nothing was applied"
     )
 
 
@@ -170,12 +185,12 @@ def _snapshots(rows: DataFrame, log: EventLog | None, target: _Target) -> list[_
     return listed
 
 
-def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dict[str, int], lake.CommitInfo | None]:
+def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dict[str, int], CommitInfo | None]:
     """One snapshot: compared with the open rows, remembered, committed."""
     options, shape, write = target.options, target.shape, target.write
     if options.min_rows is not None and snapshot.rows < options.min_rows:
         raise DataError(
-            f"{target.table}: snapshot {snapshot.version or write.now} has {snapshot.rows} rows, min_rows asks for {options.min_rows}; nothing of it was applied"
+            f"{target.table}: snapshot {snapshot.version or write.now} has {counted(snapshot.rows, 'row')}, min_rows asks for {options.min_rows}; nothing of it was applied"
         )
     rows = given if snapshot.version is None else given.where(col(SEQUENCE).cast("string") == snapshot.version)
     rows = _one_per_key(rows, snapshot, target)
@@ -186,11 +201,11 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
         "inserted": states[diff.INSERTED],
         "updated": states[diff.UPDATED] + states[taken.REVISED],
     }
-    note = {**write.commit.note, **counts, "snapshot": snapshot.version}
-    write = unused(replace(write, commit=replace(write.commit, note=note)), before)
     changed = sum(states.values())
-    if options.has_version:
-        log = event_log.opened(write, target.table, before, options.meaning())
+    log = event_log.opened(write, target.table, before, options.meaning()) if options.has_version else None
+    note = {**write.commit.note, **counts, **(link(log.table) if log else {}), "snapshot": snapshot.version}
+    write = unused(replace(write, commit=replace(write.commit, note=note)), before)
+    if log is not None:
         event_log.append(_accepted(snapshot, target), write, log, changes=changed, meaning=options.meaning())
     if not changed and before is not None:
         return counts, None
@@ -214,7 +229,7 @@ def _said_of_clashes(rows: DataFrame, grouped: DataFrame, snapshot: _Snapshot, t
         rows.join(first, on=keys, how="left_semi").groupBy(*map(col, keys)).agg(F.count(F.lit(1)).alias("rows"), *files)
     )
     said = named(shown.columns, shown.orderBy(*map(col, keys)).collect(), target.write.masked)
-    return f"{target.table}: {count} keys have different rows in snapshot {snapshot.version or target.write.now} ({said}); nothing of it was applied"
+    return f"{target.table}: {counted(count, 'key has', 'keys have')} different rows in snapshot {snapshot.version or target.write.now} ({said}); nothing of it was applied"
 
 
 def _compared(
@@ -261,7 +276,7 @@ def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
     )  # fmt: skip
 
 
-def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> lake.CommitInfo:
+def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> CommitInfo:
     write = target.write
     rows = marked(
         with_comments(changes.select(*map(col, visible(changes))), write), target.shape.start, target.shape.end

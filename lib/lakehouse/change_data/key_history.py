@@ -11,7 +11,7 @@ from typing import Any
 from lakehouse.change_data.event_log import RUN, meaning_of
 from lakehouse.errors import ConfigError, DataError, did_you_mean
 from lakehouse.frames import FILE, HIDDEN_PREFIX
-from lakehouse.history.events import OPERATION, SEQUENCE, UPSERT
+from lakehouse.history.events import OPERATION, SEQUENCE, TRUNCATE, UPSERT
 from lakehouse.runs import open_table, query
 from lakehouse.tables import Layout
 
@@ -67,7 +67,8 @@ def key_history(layout: Layout, table: str, given: Sequence[str]) -> KeyHistory:
     rows = query(path, layout.root, f"SELECT * FROM t WHERE {condition}")
     bounds = [meaning["start_column"], meaning["end_column"]] if meaning["versions"] else []
     rows.sort(key=lambda row: [order(row[name]) for name in bounds[:1]])
-    of_key = "" if "strategy" in meaning else f"WHERE {condition}"  # what remembers snapshots knows no keys
+    # what remembers snapshots knows no keys, and a truncate is of all
+    of_key = "" if "strategy" in meaning else f"WHERE ({condition}) OR {_sql_name(OPERATION)} = '{TRUNCATE}'"
     known = query(layout.state(table), layout.root, f"SELECT * FROM t {of_key}")
     events = [_event(row, key) for row in known]
     if "strategy" in meaning:  # of the snapshots, those at which the key changed

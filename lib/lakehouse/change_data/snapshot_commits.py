@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
 
 from lakehouse import lake
+from lakehouse.commits import CommitInfo
 from lakehouse.targets import Write, Written, earlier_write
 
 
@@ -25,7 +26,7 @@ class Counts:
     committed: set[str | None] = field(default_factory=set)
     """The versions of the snapshots that have a commit."""
 
-    def add(self, counts: Mapping[str, int], info: lake.CommitInfo | None) -> None:
+    def add(self, counts: Mapping[str, int], info: CommitInfo | None) -> None:
         """Adds one snapshot."""
         self.rows += counts["rows"]
         self.inserted += counts["inserted"]

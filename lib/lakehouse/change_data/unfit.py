@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, StructType, TimestampNTZType, TimestampType
@@ -22,9 +23,19 @@ def why_invalid(df: DataFrame, *, keys: Sequence[str], sequence_by: Sequence[str
                 **_: object) -> Column:  # fmt: skip
     """For `on_invalid: quarantine`: what is wrong with a row that is no event; NULL where nothing is."""
     require_columns(df, [*keys, *sequence_by])
-    truncates = F.lit(False) if apply_as_truncates is None else F.coalesce(F.expr(apply_as_truncates), F.lit(False))
+    truncates = _truncates(df, apply_as_truncates)
     no_key = F.when(~truncates & any_null(keys), f"NULL in the key ({', '.join(keys)})")
     return no_key.when(any_null(sequence_by), f"NULL in the sequence ({', '.join(sequence_by)})")
+
+
+def _truncates(df: DataFrame, condition: str | None) -> Column:
+    """True for a truncate; False where the batch lacks a column that tells: the sink says whether it may."""
+    found = F.lit(False) if condition is None else F.coalesce(F.expr(condition), F.lit(False))
+    try:
+        df.select(found)
+    except AnalysisException:
+        return F.lit(False)
+    return found
 
 
 def with_late(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from lakehouse.config.job_config import Word
+from lakehouse.config.spark_types import spark_type
+from lakehouse.registry import Duration
 
 _COLUMN = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+\.[^.]+")
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -36,7 +42,15 @@ class Sla(BaseModel):
 
     model_config = _STRICT
 
-    freshness: str | None = None
+    freshness: Duration | None = Field(None, description="How old the newest row may be: `1 day`, `90 minutes`.")
+    column: str | None = Field(
+        None, description="The field whose newest value counts; without it the end of the last run that succeeded."
+    )
+
+
+Compatibility = Literal[
+    "backward", "forward", "full", "none", "backward_transitive", "forward_transitive", "full_transitive"
+]
 
 
 class Contract(BaseModel):
@@ -48,9 +62,14 @@ class Contract(BaseModel):
     version: str | int | float = "1.0.0"
     owner: str | None = None
     description: str | None = None
-    compatibility: Literal["backward", "forward", "full", "none"] = "backward"
+    compatibility: Compatibility = Field(
+        "backward",
+        description="What a new version may change: backward keeps data of the version before valid, forward keeps its "
+        "readers working, full both; `_transitive` holds that against every earlier version.",
+    )
     fields: list[ContractField] = Field(min_length=1)
     keys: list[str] = Field(default_factory=list)
+    rules: list[Word] = Field(default_factory=list, description="Rules of every job that uses the contract.")
     sla: Sla | None = None
     classification: str | None = None
     tags: list[str] = Field(default_factory=list)
@@ -78,6 +97,31 @@ def field_rules(contract: Contract) -> list[tuple[int, str, dict[str, Any]]]:
     return rules
 
 
+def fingerprint(contract: Contract) -> str:
+    """A digest of what the contract says: the same for any order of its keys, spelling of its types and comments."""
+    said = contract.model_dump(mode="json", exclude_defaults=True)
+    said["version"] = str(contract.version)
+    for field, shown in zip(contract.fields, said["fields"], strict=True):
+        shown["type"] = str(spark_type(field.type))
+        if field.allowed is not None:
+            shown["allowed"] = sorted(field.allowed, key=repr)
+    said["tags"] = sorted(contract.tags)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _sla_problem(contract: Contract) -> str | None:
+    """What is wrong with the column that the SLA looks at."""
+    column = contract.sla.column if contract.sla else None
+    if column is None:
+        return None
+    kinds = {field.name.lower(): spark_type(field.type).name for field in contract.fields}
+    if column.lower() not in kinds:
+        return f"'{column}' is not among the fields"
+    if kinds[column.lower()] not in ("date", "timestamp", "timestamp_ntz"):
+        return f"'{column}' is {kinds[column.lower()]}; freshness needs a date or a timestamp"
+    return None
+
+
 def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], str]]:
     """What is wrong inside a contract that its types alone do not show, as (path, message)."""
     problems: list[tuple[tuple[str | int, ...], str]] = []
@@ -93,4 +137,7 @@ def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], s
     for index, key in enumerate(contract.keys):
         if key.lower() not in names:
             problems.append((("keys", index), f"key '{key}' is not among the fields"))
+    sla = _sla_problem(contract)
+    if sla is not None:
+        problems.append((("sla", "column"), sla))
     return problems

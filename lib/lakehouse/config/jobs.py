@@ -15,7 +15,7 @@ from lakehouse.config.project_files import project_root
 from lakehouse.config.validation import checked, checked_options
 from lakehouse.config.variables import with_variables
 from lakehouse.config.yaml_files import Source, read_yaml, source_of
-from lakehouse.config.yaml_text import Value
+from lakehouse.config.yaml_text import Document, Value
 from lakehouse.errors import ConfigError, Problem, did_you_mean
 from lakehouse.refusals import Place
 
@@ -84,7 +84,11 @@ def _without(filled: dict[str, Any], refused: frozenset[Place]) -> dict[str, Any
 
 def load_mapping(model: type[Model], file: Path) -> tuple[Model, Source]:
     """A YAML file that is one model: a contract; raises ConfigError with every problem in it."""
-    document = read_yaml(file)
+    return of_document(model, read_yaml(file))
+
+
+def of_document(model: type[Model], document: Document) -> tuple[Model, Source]:
+    """A parsed YAML file that is one model; raises ConfigError with every problem in it."""
     source = source_of(document)
     filled, unset = with_variables(document.value, os.environ)
     found, wrong = checked(model, filled)

@@ -17,6 +17,15 @@ class FromVariable(str):
     """Text that a variable gave: a number or a truth value where an option wants one."""
 
 
+def escaped(value: Any) -> Any:
+    """The value with each `${` written so that it is read as it stands."""
+    if isinstance(value, dict):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
 def with_variables(value: Value, variables: Mapping[str, str]) -> tuple[Any, list[tuple[Place, str]]]:
     """The value with each variable as a FromVariable, and each place where one is not set or not well written."""
     wrong: list[tuple[Place, str]] = []

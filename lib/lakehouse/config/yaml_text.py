@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -74,6 +75,29 @@ def parse(text: str, file: str) -> Document:
     if document.problems:
         raise ConfigError(document.problems)
     return document
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text in quotes where it would be read as a number, a word or nothing; no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Says the same value again where it comes again."""
+        return True
+
+
+def _quoted_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = None if isinstance(scalar(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted_text)
+
+
+def yaml_text(value: Any) -> str:
+    """The value as YAML that `parse` reads back as it is; lists and mappings of plain values take one line."""
+    return str(
+        yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=10**6)
+    )
 
 
 def _require_harmless(text: str, document: Document) -> None:

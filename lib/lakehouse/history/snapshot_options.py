@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,25 +42,6 @@ class SnapshotOptions:
         """True where the data say which snapshot they are of; else it is the run's start."""
         return self.version_column is not None or self.version_pattern is not None
 
-    def require_sense(self) -> None:
-        """Raises ValueError for options that contradict each other."""
-        if self.version_column and self.version_pattern:
-            raise ValueError("'version_column' and 'version_pattern' exclude each other; keep one")
-        if self.strategy == "full" and not self.has_version:
-            raise ValueError("strategy full needs 'version_column' or 'version_pattern'")
-        if self.version_pattern:
-            require_pattern(self.version_pattern)
-            if not re.search(r"(?<!\\)\((?!\?)|\(\?<[A-Za-z]", self.version_pattern):
-                raise ValueError(
-                    f"'version_pattern' has no group; put ( ) around the version in '{self.version_pattern}'"
-                )
-        if self.strategy == "timestamp" and not self.updated_at:
-            raise ValueError("strategy timestamp needs 'updated_at'")
-        if (self.strategy == "check") != (self.check_columns is not None):
-            raise ValueError("'check_columns' belongs to strategy check, which needs it: a list of columns, or all")
-        if self.hard_deletes == "new_record" and self.stored_as == 1:
-            raise ValueError("'hard_deletes: new_record' needs 'stored_as: 2'")
-
     def meaning(self) -> dict[str, object]:
         """What must stay as it is for the accepted versions to keep their meaning."""
         return {
@@ -72,6 +52,8 @@ class SnapshotOptions:
 
 def snapshot_shape(options: SnapshotOptions, names: Sequence[str]) -> SnapshotShape:
     """What each column is for; raises ValueError for a name that is no column, or a column that the sink adds itself."""
+    if options.version_pattern:
+        require_pattern(options.version_pattern)
     keys = keys_of(options.keys, names)
     version = spelled([options.version_column], names, "version_column") if options.version_column else ()
     kept = tuple(name for name in kept_columns(options.columns, names, keys) if name not in version)
@@ -101,8 +83,6 @@ def version(options: SnapshotOptions, now: datetime) -> Column:
 def version_of_file(file: Column, options: SnapshotOptions) -> Column:
     """The version that a file's path tells; NULL where the pattern is not in it."""
     text = F.nullif(F.regexp_extract(file, str(options.version_pattern), 1), F.lit(""))
-    if options.version_type == "date" and options.version_format:
-        return F.to_date(text, options.version_format)
     if options.version_format:
-        return F.to_timestamp(text, options.version_format).cast(options.version_type)
+        return F.try_to_timestamp(text, F.lit(options.version_format)).cast(options.version_type)
     return text.try_cast(options.version_type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 from pyspark.sql import Column, DataFrame
@@ -28,6 +29,9 @@ HardDeletes = Literal["ignore", "invalidate", "new_record"]
 
 REVISED = "revised"
 """The KIND of an open row whose untracked columns change in place."""
+
+NEVER_HELD = "never held"
+"""The state of an open row whose start is not before the time at which its key went missing."""
 
 MATCHED = f"{HIDDEN_PREFIX}matched"
 """The start of the open row that a change ends; NULL for a row that begins, which matches nothing."""
@@ -118,8 +122,9 @@ def compared(
     found = found.where(col(_STATE).isNotNull())
     if shape.since is None or not shape.versioned:
         return found
-    no_room = (col(_STATE) == UPDATED) & (col(_BOUND) <= col(_OPEN_SINCE))  # twice within one day of a date
-    return found.withColumn(_STATE, F.when(no_room, REVISED).otherwise(col(_STATE)))
+    no_room = col(_BOUND) <= col(_OPEN_SINCE)  # twice within one day of a date, or a row that begins in the future
+    state = F.when(no_room & (col(_STATE) == UPDATED), REVISED).when(no_room & (col(_STATE) == DELETED), NEVER_HELD)
+    return found.withColumn(_STATE, F.coalesce(state, col(_STATE)))
 
 
 def _bound(joined: DataFrame, shape: SnapshotShape, version: Column, kind: DataType) -> Column:
@@ -127,10 +132,11 @@ def _bound(joined: DataFrame, shape: SnapshotShape, version: Column, kind: DataT
     if shape.since is None:
         return version.cast(kind)
     since = col(shape.since).cast(kind)
-    stale = since <= col(_OPEN_SINCE)
+    stale, now = since <= col(_OPEN_SINCE), version.cast(kind)
     if _LAST_END in joined.columns:
-        stale = F.coalesce(stale, since < col(_LAST_END).cast(kind))
-    return F.when(is_missing() | F.coalesce(stale, F.lit(False)), version.cast(kind)).otherwise(since)
+        last_end = col(_LAST_END).cast(kind)
+        stale, now = F.coalesce(stale, since < last_end), F.when(is_new(), F.greatest(now, last_end)).otherwise(now)
+    return F.when(is_missing() | F.coalesce(stale, F.lit(False)), now).otherwise(since)
 
 
 def changes(found: DataFrame, rows: DataFrame, shape: SnapshotShape) -> DataFrame:
@@ -139,7 +145,8 @@ def changes(found: DataFrame, rows: DataFrame, shape: SnapshotShape) -> DataFram
     if not shape.versioned:
         beside_ = [col(_STATE).alias(KIND), (col(_STATE) != DELETED).alias(BY_NEW)]
         return found.select(*map(col, shape.keys), *map(col, kept), *beside_)
-    return _ended(found, kept, shape).unionByName(_begun(found, kept, shape)).unionByName(_revised(found, kept, shape))
+    parts = (_ended, _begun, _revised, _never_held)
+    return reduce(DataFrame.unionByName, [part(found, kept, shape) for part in parts])
 
 
 def _state(joined: DataFrame, rows: DataFrame, shape: SnapshotShape) -> Column:
@@ -196,9 +203,23 @@ def _revised(found: DataFrame, kept: list[str], shape: SnapshotShape) -> DataFra
     )  # fmt: skip
 
 
+def _never_held(found: DataFrame, kept: list[str], shape: SnapshotShape) -> DataFrame:
+    """The open rows that had not begun when their key went missing: taken out, or the row that says so from then on."""
+    values = [theirs(found, name).alias(name) for name in kept]
+    nothing = F.lit(None).cast(found.schema[_BOUND].dataType)
+    return found.where(col(_STATE) == NEVER_HELD).select(
+        *map(col, shape.keys), *values, col(_OPEN_SINCE).alias(shape.start), nothing.alias(shape.end),
+        *_flags(shape, current=True, deleted=F.lit(True)),
+        F.lit(REVISED if shape.marks_deleted else DELETED).alias(KIND), F.lit(False).alias(BY_NEW),
+        col(_OPEN_SINCE).alias(MATCHED),
+    )  # fmt: skip
+
+
 def counters() -> list[Column]:
     """The changed keys by what became of them."""
-    return [F.count_if(col(_STATE) == state).alias(state) for state in (INSERTED, UPDATED, REVISED, DELETED)]
+    return [
+        F.count_if(col(_STATE) == state).alias(state) for state in (INSERTED, UPDATED, REVISED, DELETED, NEVER_HELD)
+    ]
 
 
 def _flags(shape: SnapshotShape, *, current: bool, deleted: Column) -> list[Column]:

@@ -10,13 +10,12 @@ from lakehouse import lake, runs
 from lakehouse.batches.batch import table_settings
 from lakehouse.batches.job_columns import own_columns, personal_columns
 from lakehouse.batches.step_errors import explained
+from lakehouse.commits import Commit
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.frames import FILE, col
-from lakehouse.planning.plan import Plan, SinkStep, Step
+from lakehouse.planning.plan import KEEP_EVENTS, Plan, SinkStep, Step
 from lakehouse.session import job_session
 from lakehouse.targets import Write, Written
-
-KEEP_EVENTS = ("scd1", "scd2", "scd3", "snapshot")
 
 
 def adopt(plan: Plan, table: str, spark: SparkSession) -> Written:
@@ -29,7 +28,7 @@ def adopt(plan: Plan, table: str, spark: SparkSession) -> Written:
     before = lake.snapshot(session, plan.layout.table(table))
     if before is None:
         raise DataError(f"there is no table {table} at {plan.layout.table(table)}")
-    commit = lake.Commit(f"adopt/{table}", 0, {"adopted": before.version})
+    commit = Commit(f"adopt/{table}", 0, {"adopted": before.version})
     write = Write(
         session, plan.layout, commit, table_settings(plan, sink), runs.now(), masked=personal_columns(plan), adopts=True
     )

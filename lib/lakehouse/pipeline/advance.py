@@ -18,6 +18,7 @@ from lakehouse.pipeline.run_records import batch_inputs, results_so_far, with_ou
 from lakehouse.pipeline.run_state import Run
 from lakehouse.rule_results import added, to_values
 from lakehouse.runs import RunRecord
+from lakehouse.targets import Stopped
 
 
 def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapping[str, Any]) -> RunRecord:
@@ -30,6 +31,11 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
         progress.save(run.folder, replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False))
         progress.end(run.folder)
         raise
+    except Stopped as stopped:
+        if run.plan.streams or len(run.plan.sinks) > 1:  # which must go on with this very batch
+            raise stopped.error from stopped
+        _let_go(run, batch, stopped)
+        raise
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
     results = added(results_so_far(run.progress, done.run_id), outcome.results)
     run.progress = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
@@ -37,6 +43,13 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     progress.end(run.folder)
     run.watch(f"{done.rows_read:,} rows")
     return done
+
+
+def _let_go(run: Run, batch: Batch, stopped: Stopped) -> None:
+    """Ends a batch of which a part got in: all of its input is read again, mended perhaps, and that part is known then."""
+    targets = tuple(sorted({*run.progress.targets, stopped.written.target}))
+    progress.save(run.folder, replace(run.progress, batch=batch.number, targets=targets, fresh=False))
+    progress.end(run.folder)
 
 
 def _with_batch(run: Run, batch: Batch, outcome: Outcome, pin: Mapping[str, Any]) -> Progress:

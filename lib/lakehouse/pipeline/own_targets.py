@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import SparkSession
 
 from lakehouse import lake
@@ -13,16 +15,21 @@ from lakehouse.tables import resolved
 from lakehouse.targets import batch_folders
 
 
-def forget(plan: Plan, spark: SparkSession) -> None:
-    """`--full-refresh`: the checkpoint goes last, so that a crash on the way is seen as one."""
-    tables = [plan.layout.table(name) for name in (*plan.outputs, plan.quarantine)]
-    for path in (*tables, *map(plan.layout.state, plan.outputs)):
-        delete_tree(path)
-        lake.forget(spark, path)
-    for place, names in _batch_folders(plan).items():
-        for name in names:
-            delete_tree(f"{place}/{name}")
-    delete_tree(plan.layout.checkpoint(plan.name))
+def forget(plans: Sequence[Plan], spark: SparkSession) -> None:
+    """`--full-refresh`: the checkpoints go last, so that a crash on the way is seen as one.
+
+    Jobs that write one table go together: else each would take away what the one before it has just written.
+    """
+    for plan in plans:
+        tables = [plan.layout.table(name) for name in (*plan.outputs, plan.quarantine)]
+        for path in (*tables, *map(plan.layout.state, plan.outputs)):
+            delete_tree(path)
+            lake.forget(spark, path)
+        for place, names in _batch_folders(plan).items():
+            for name in names:
+                delete_tree(f"{place}/{name}")
+    for plan in plans:
+        delete_tree(plan.layout.checkpoint(plan.name))
 
 
 def require_own_targets(run: Run) -> None:

@@ -67,9 +67,11 @@ def read_of(run: Run, pin: Mapping[str, Any], versions: Mapping[str, int], *, in
     if incremental is None:
         incremental = plan.read == "incremental"
     rescue = config.layer == "bronze" or plan.source.option("rescued_data_column") is not None
+    widens = all(sink.settings.type_widening for sink in plan.sinks)
     return Read(
-        plan.layout, plan.job.root, config.layer, incremental, pin, versions, run.progress.taken, fields, known, rescue
-    )
+        plan.layout, plan.job.root, config.layer, incremental, pin, versions, run.progress.taken, fields, known, rescue,
+        widens,
+    )  # fmt: skip
 
 
 def load(batch: Batch, read: Read) -> DataFrame:

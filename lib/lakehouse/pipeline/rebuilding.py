@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from lakehouse import lake
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.change_data import event_log
+from lakehouse.commits import Commit
 from lakehouse.errors import DataError
 from lakehouse.frames import as_shown, col
 from lakehouse.history import difference as diff
@@ -73,7 +74,8 @@ def rebuild(plans: Sequence[Plan], table: str, spark: SparkSession, *, takes_ove
         start = sinks[0].step.option("start_column")
         masked = frozenset().union(*map(personal_columns, plans))
         found = _compared(session, table, plans[0].layout, layout, keys, start, masked)
-        return _taken_over(session, found, plans[0].layout, layout) if takes_over and found.total else found
+        wanted = takes_over and (found.total or not event_log.fits(session, plans[0].layout, layout, table))
+        return _taken_over(session, found, plans[0].layout, layout) if wanted else found
     finally:
         if layout.aside:
             delete_tree(layout.aside)
@@ -154,8 +156,10 @@ def _taken_over(spark: SparkSession, found: Rebuilt, old: Layout, new: Layout) -
         raise DataError(
             f"the source of {found.table} holds no row: nothing was replaced; delete the table where that is right"
         )
-    commit = lake.Commit(app, before.batches.get(app, -1) + 1, {"rebuilt": dict(found.counts)})
-    event_log.take_over(spark, new.state(found.table), old.state(found.table), commit, changes=found.total)
+    commit = Commit(app, before.batches.get(app, -1) + 1, {"rebuilt": dict(found.counts)})
+    changes = max(found.total, 1)  # the commit follows also where only the events were wrong
+    linked = event_log.take_over(spark, new.state(found.table), old.state(found.table), commit, changes=changes)
+    commit = replace(commit, note={**commit.note, **linked})
     options = {} if rows.schema.simpleString() == before.schema.simpleString() else {"overwriteSchema": "true"}
     lake.save(rows, path, commit, mode="overwrite", partition_by=before.partitions, options=options)
     after = lake.snapshot(spark, path)

@@ -12,7 +12,7 @@ from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.progress import Intent
 from lakehouse.pipeline.reading import load, read_of
-from lakehouse.pipeline.run_records import let_go_of_record, put_on_record, recorded
+from lakehouse.pipeline.run_records import begun, let_go_of_record, put_on_record, recorded
 from lakehouse.pipeline.run_state import Run, batch_of
 from lakehouse.runs import RunRecord
 
@@ -70,9 +70,9 @@ def _has_begun_another(run: Run, record: RunRecord) -> bool:
 def _record_lost_run(run: Run, intent: Intent) -> None:
     if runs.is_recorded(run.plan.layout, intent.run_id):
         return
-    lost = RunRecord(intent.run_id, run.plan.name, run.plan.fingerprint, intent.started, runs.now(), "failed",
-                     "it died before its first write; the next run reads its input again")  # fmt: skip
-    runs.append(run.plan.layout, lost)
+    lost = begun(run.plan, intent.run_id, intent.started)
+    said = "it died before its first write; the next run reads its input again"
+    runs.append(run.plan.layout, replace(lost, ended=runs.now(), state="failed", error=said))
 
 
 def _anything_written(run: Run, intent: Intent) -> bool:
@@ -94,4 +94,4 @@ def _dead_record(run: Run, intent: Intent) -> RunRecord:
         known = runs.from_json(run.progress.record)
         if known.run_id == intent.run_id:
             return known
-    return RunRecord(intent.run_id, run.plan.name, run.plan.fingerprint, intent.started)
+    return begun(run.plan, intent.run_id, intent.started)

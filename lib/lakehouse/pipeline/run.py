@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from lakehouse import log, runs
+from lakehouse.contracts.freshness import with_broken_promises
 from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
@@ -12,7 +13,8 @@ from lakehouse.pipeline.micro_batches import take_stream
 from lakehouse.pipeline.own_targets import forget, require_own_targets
 from lakehouse.pipeline.reading import load, pinned_inputs, pins, read_of, table_pin
 from lakehouse.pipeline.recovery import finish_dead_run, settle_dead_run
-from lakehouse.pipeline.run_records import recorded, recorded_failure
+from lakehouse.pipeline.replaying import finish_dead_replay
+from lakehouse.pipeline.run_records import begun, recorded, recorded_failure
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import RunRecord
@@ -27,7 +29,7 @@ def run_plan(
     Raises LakehouseError; the run record of a failed run is in `$LAKE/_runs` all the same.
     """
     started = runs.now()
-    record = RunRecord(runs.new_run_id(started), plan.name, plan.fingerprint, started)
+    record = begun(plan, runs.new_run_id(started), started)
     log.event("run_started", run_id=record.run_id, job=plan.name)
     try:
         done = _run(plan, spark, record, full_refresh, watch)
@@ -40,7 +42,8 @@ def run_plan(
 def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, watch: Watch) -> RunRecord:
     session = job_session(spark, plan.job.config.spark)
     if full_refresh:
-        forget(plan, session)
+        forget([plan], session)
+    finish_dead_replay(plan, session)
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
     run = Run(plan, session, record, state, intent, watch)
     require_own_targets(run)
@@ -52,7 +55,7 @@ def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool,
         if run.intent is not None:
             finish_dead_run(run, run.intent)
         _take_pins(run)
-    return recorded(run, run.record)
+    return recorded(run, with_broken_promises(plan, run.record))
 
 
 def _take_pins(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from lakehouse import log, rule_results, runs
@@ -17,7 +18,12 @@ from lakehouse.planning.plan import Plan
 from lakehouse.rule_results import Checked, RuleResult, added
 from lakehouse.runs import Input, Output, RunRecord
 from lakehouse.spark_errors import readable
-from lakehouse.targets import Written
+from lakehouse.targets import Stopped, Written
+
+
+def begun(plan: Plan, run_id: str, started: datetime) -> RunRecord:
+    """The record of a run that has begun."""
+    return replace(RunRecord(run_id, plan.name, plan.fingerprint, started), **plan.contract_identity)
 
 
 def recorded(run: Run, done: RunRecord) -> RunRecord:
@@ -58,15 +64,19 @@ def let_go_of_record(run: Run) -> None:
     progress.save(run.folder, run.progress)
 
 
-def recorded_failure(plan: Plan, record: RunRecord, error: BaseException) -> BaseException:
-    """The error as the user meets it, its run on record."""
+def recorded_failure(plan: Plan, record: RunRecord, error: BaseException, folder: str | None = None) -> BaseException:
+    """The error as the user meets it, its run on record; `folder` is where its progress lies, if not where the job's does."""
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted(f"{plan.name} was interrupted; the next run finishes it")
+    stopped = error if isinstance(error, Stopped) else None
+    error = stopped.error if stopped is not None else error
     known = error if isinstance(error, LakehouseError) else readable(error)
-    so_far, results = _so_far(plan, record)
+    so_far, results = _so_far(folder or plan.layout.checkpoint(plan.name), record)
     failed = replace(so_far, state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
     if isinstance(error, Refused):
         failed, results = with_outcome(failed, error.outcome, ()), added(results, error.outcome.results)
+    if stopped is not None:
+        failed = with_outcome(failed, _outcome_of(stopped.written), ())
     try:
         _append_results(plan, failed, results)
         runs.append(plan.layout, failed)
@@ -74,6 +84,13 @@ def recorded_failure(plan: Plan, record: RunRecord, error: BaseException) -> Bas
         log.event("run_not_recorded", run_id=record.run_id, error=str(unwritten))
     log.event("run_ended", run_id=record.run_id, job=plan.name, state="failed", error=failed.error)
     return known
+
+
+def _outcome_of(written: Written) -> Outcome:
+    """A failed batch as far as it got in: the rows of the commits before the failure."""
+    caused = {f"rows_{what}": getattr(written, what) for what in ("inserted", "updated", "deleted", "unchanged")}
+    taken = dict.fromkeys(("rows_read", "rows_valid", "rows_to_sink"), written.rows)
+    return Outcome(taken | caused, (written,), notes=written.notes)
 
 
 def with_outcome(record: RunRecord, outcome: Outcome, inputs: tuple[Input, ...]) -> RunRecord:
@@ -103,10 +120,10 @@ def table_inputs(versions: Mapping[str, int]) -> tuple[Input, ...]:
     return tuple(Input(name, version=version) for name, version in versions.items())
 
 
-def _so_far(plan: Plan, record: RunRecord) -> tuple[RunRecord, tuple[RuleResult, ...]]:
+def _so_far(folder: str, record: RunRecord) -> tuple[RunRecord, tuple[RuleResult, ...]]:
     """The record with the batches that were finished before a failure, and what the rules said of those."""
     try:
-        state = progress.load(plan.layout.checkpoint(plan.name))[0]
+        state = progress.load(folder)[0]
     except LakehouseError:  # a damaged checkpoint is the failure itself
         return record, ()
     known = runs.from_json(state.record) if state.record else record

@@ -27,11 +27,13 @@ class Run:
     intent: Intent | None  # what a run that died left; None once it is settled
     watch: Watch
     versions: Mapping[str, int] = field(default_factory=dict)
+    part: str = ""  # of the job's progress, where the run has one of its own there
 
     @property
     def folder(self) -> str:
-        """Where the job's progress lies."""
-        return self.plan.layout.checkpoint(self.plan.name)
+        """Where the progress lies."""
+        folder = self.plan.layout.checkpoint(self.plan.name)
+        return f"{folder}/{self.part}" if self.part else folder
 
 
 def new_intent(run: Run, number: int, pin: Mapping[str, Any]) -> Intent:
@@ -53,6 +55,6 @@ def _summary(pin: Mapping[str, Any]) -> dict[str, Any]:
     """The pinned input as a commit's note tells it."""
     files = pin.get("files")
     if files is None:
-        return dict(pin)
+        return {name: value for name, value in pin.items() if name != "where"}  # which may tell a row's values
     return {"files": len(files), "bytes": sum(size for _, size, _ in files), "first": files[0][0] if files else None,
             "last": files[-1][0] if files else None}  # fmt: skip

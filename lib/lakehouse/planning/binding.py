@@ -65,12 +65,14 @@ class Binder:
         return [(path, word) for path, word in places if path not in self.job.refused]
 
     def contract_and_rules(self) -> tuple[Contract | None, tuple[RuleStep, ...]]:
-        """The contract, and its fields' rules before the job's own."""
+        """The contract, and its rules before the job's own."""
         contract, source = self._contract()
         rules = [
             self._rule({name: options}, ("fields", index), source)
             for index, name, options in (field_rules(contract) if contract else ())
         ]
+        of_contract = contract.rules if contract else []
+        rules += [self._rule(word, ("rules", index), source) for index, word in enumerate(of_contract)]
         listed = self._listed("rules", self.job.config.rules)
         rules += [self._rule(word, path, self.job.source) for path, word in listed]
         return contract, tuple(rule for rule in rules if rule is not None)

@@ -1,4 +1,4 @@
-"""The JSON Schema of a job's YAML, derived from the config's models and the registered functions' signatures."""
+"""The JSON Schemas of a job's and of a contract's YAML, derived from the config's models and the registered functions' signatures."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 from lakehouse import registry
 from lakehouse.cdc_formats import DEFAULTS
+from lakehouse.config.contract import Contract
 from lakehouse.config.job_config import JobConfig
 from lakehouse.planning.plan import BatchRuleSettings, RuleSettings, TableSettings
 
 Schema = dict[str, Any]
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def job_schema() -> Schema:
@@ -20,7 +23,14 @@ def job_schema() -> Schema:
     properties["source"], properties["sink"] = words["source"], words["sink"]
     properties["rules"]["items"], properties["transforms"]["items"] = _one_of("rule", "set_rule"), words["transform"]
     properties["sinks"] = {"type": "array", "minItems": 1, "items": _routed(words["sink"])}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A lakehouse job", **schema}
+    return {"$schema": _DRAFT, "title": "A lakehouse job", **schema}
+
+
+def contract_schema() -> Schema:
+    """What an editor checks a contract's YAML against."""
+    schema = Contract.model_json_schema(by_alias=True)
+    schema["properties"]["rules"]["items"] = _one_of("rule", "set_rule")
+    return {"$schema": _DRAFT, "title": "A contract", **schema}
 
 
 def _one_of(*kinds: registry.Kind) -> Schema:

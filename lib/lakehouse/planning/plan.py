@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse import registry
-from lakehouse.config.contract import Contract
+from lakehouse.config.contract import Contract, fingerprint
 from lakehouse.config.jobs import Job
 from lakehouse.config.suite import Suite
 from lakehouse.config.yaml_files import Source
@@ -19,6 +19,8 @@ from lakehouse.registry import Dimension, Registered
 from lakehouse.tables import Layout, quarantine_table
 
 OnFail = Literal["quarantine", "drop", "warn", "fail"]
+KEEP_EVENTS = ("scd1", "scd2", "scd3", "snapshot")
+"""The sinks that remember what their table is made from."""
 
 
 class RuleSettings(BaseModel):
@@ -187,6 +189,18 @@ class Plan:
         """The table of its broken rows."""
         config = self.job.config
         return quarantine_table(config.quarantine, config.layer, self.name, self.outputs)
+
+    @property
+    def contract_identity(self) -> dict[str, Any]:
+        """The contract's name (that of its file), version and fingerprint; empty where the job has none."""
+        if self.contract is None:
+            return {}
+        version = str(self.contract.version)
+        return {
+            "contract": str(self.job.config.contract),
+            "contract_version": version,
+            "contract_fingerprint": fingerprint(self.contract),
+        }
 
     @property
     def streams(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lakehouse.errors import Problem
-from lakehouse.planning.plan import Plan, RuleStep, Step
+from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
+from lakehouse.registry import call_options
 
 
 def plan_problems(plan: Plan) -> Iterator[Problem]:
@@ -48,10 +49,34 @@ def _sink_problems(plan: Plan) -> Iterator[Problem]:
             yield sink.step.problem(f"{what} needs all rows each time; set read: full")
         if plan.source.option("cdc_format") and sink.step.name == "snapshot":
             yield sink.step.problem("it compares full copies, and cdc_format gives changes; use scd1 or scd2")
+        yield from _key_problems(sink)
+        if sink.settings.partition_by and sink.settings.cluster_by:
+            yield sink.step.problem("'partition_by' and 'cluster_by' exclude each other; keep one")
+        sense = sink.step.entry.traits.get("sense")
+        try:
+            if sense is not None:
+                sense(**call_options(sink.step.entry, sink.step.options))
+        except ValueError as error:
+            yield sink.step.problem(str(error))
         if sink.target in targets[:index]:
             yield source.problem(("sinks", index), f"'{sink.target}' is written twice; give one sink the other's rows")
         if sink.target in [*plan.job.config.inputs, plan.source.option("table")]:
             yield source.problem(sink.step.path, f"'{sink.target}' is both input and target")
+
+
+def _key_problems(sink: SinkStep) -> Iterator[Problem]:
+    """A key that is named twice, or that orders its own events."""
+    keys = [name.lower() for name in sink.step.option("keys") or ()]
+    for name in {name for name in keys if keys.count(name) > 1}:
+        yield sink.step.problem(f"'keys' names '{name}' twice; once is enough")
+    for name in sink.step.option("sequence_by") or ():
+        if name.lower() in keys:
+            said = "all events of a key would have the same; name the column that orders them"
+            yield sink.step.problem(f"'sequence_by' names the key '{name}': {said}")
+    version = sink.step.option("version_column")
+    if version and version.lower() in keys:
+        said = "each snapshot would have keys of its own; take it out of 'keys'"
+        yield sink.step.problem(f"'version_column' names the key '{version}': {said}")
 
 
 def _rule_problems(plan: Plan, rule: RuleStep) -> Iterator[Problem]:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from pyspark.sql import DataFrame
 
-from lakehouse.lake import CommitInfo, snapshot
+from lakehouse.commits import CommitInfo
+from lakehouse.lake import snapshot
 from lakehouse.registry import Name, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, save_rows
 

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import lake
+from lakehouse.commits import CommitInfo
 from lakehouse.frames import col, quoted, require_columns, visible
 from lakehouse.registry import Columns, Name, Sql, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, has_no_match, require_commit, save_rows
@@ -75,7 +76,7 @@ def _only_appends(batch: Batch, before: lake.Snapshot, write: Write, *, deletes:
     return has_no_match(before, write.spark, batch.within())
 
 
-def _append(batch: Batch, before: lake.Snapshot | None, write: Write, table: str) -> lake.CommitInfo:
+def _append(batch: Batch, before: lake.Snapshot | None, write: Write, table: str) -> CommitInfo:
     rows = batch.rows.where(~col(DELETES)).drop(DELETES) if DELETES in batch.rows.columns else batch.rows
     return save_rows(rows, before, write, table, mode="append")
 
@@ -83,7 +84,7 @@ def _append(batch: Batch, before: lake.Snapshot | None, write: Write, table: str
 def _merge(
     batch: Batch, before: lake.Snapshot, write: Write, table: str, keys: Sequence[str],
     matched: Sequence[tuple[str, Mapping[str, str] | None]], when_missing: str,
-) -> lake.CommitInfo | None:  # fmt: skip
+) -> CommitInfo | None:  # fmt: skip
     """One MERGE; None where Delta had nothing to commit."""
     source, condition = batch.rows, same_keys(keys)
     if when_missing == "delete":
@@ -142,7 +143,7 @@ def _counts(source: DataFrame) -> str:
     return f"NOT source.{quoted(PRESENT)}" if PRESENT in source.columns else "true"
 
 
-def _written(table: str, info: lake.CommitInfo, count: int) -> Written:
+def _written(table: str, info: CommitInfo, count: int) -> Written:
     deleted = info.metrics.get("numTargetRowsMatchedDeleted", 0)
     return Written(
         table, info.version, count, info.inserted, info.updated, deleted, count - info.inserted - info.updated - deleted,

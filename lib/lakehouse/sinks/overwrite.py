@@ -1,11 +1,13 @@
 """The sink `overwrite`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from lakehouse.lake import CommitInfo, read, snapshot
+from lakehouse.commits import CommitInfo
+from lakehouse.lake import Snapshot, read, snapshot
 from lakehouse.registry import Name, Sql, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, save_rows
 
@@ -35,10 +37,16 @@ def overwrite(
         options["partitionOverwriteMode"] = "dynamic"
     elif before is not None and replace_where is not None:
         options["replaceWhere"] = replace_where
-    elif before is not None and write.settings.evolve and rows.schema.simpleString() != before.schema.simpleString():
+    elif before is not None and write.settings.evolve and _is_other(rows, before, write.settings.partition_by):
         options["overwriteSchema"] = "true"
     info = save_rows(rows, before, write, table, mode="overwrite", options=options)
     return _written(table, info, _gone(write, table, info, whole), tuple(ignored))
+
+
+def _is_other(rows: DataFrame, before: Snapshot, partition_by: Sequence[str]) -> bool:
+    """True where the table gets other columns, or other partitions."""
+    other = bool(partition_by) and list(partition_by) != before.partitions
+    return other or rows.schema.simpleString() != before.schema.simpleString()
 
 
 def _gone(write: Write, table: str, info: CommitInfo, whole: bool) -> int:

@@ -7,11 +7,12 @@ from pyspark.sql import DataFrame
 from lakehouse.change_data.full_snapshots import apply
 from lakehouse.history.shape import Selection
 from lakehouse.history.snapshot_options import SnapshotOptions
+from lakehouse.history.snapshot_sense import require_sense
 from lakehouse.registry import Columns, Name, sink
 from lakehouse.targets import Write, Written
 
 
-@sink(asks_for_file=True)
+@sink(asks_for_file=True, sense=require_sense)
 def snapshot(
     df: DataFrame,
     write: Write,

@@ -26,3 +26,4 @@ class Read:
     fields: StructType | None = None  # of the contract
     known: StructType | None = None  # of the target, where the contract is silent
     rescue: bool = False
+    widens: bool = False  # the target takes wider types

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +14,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
 
 from lakehouse.cdc_formats import COLUMNS, CdcColumns, CdcFormat, flattened
+from lakehouse.column_types import as_type, wider
 from lakehouse.csv_files import read_csv
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, counted
 from lakehouse.frames import BROKEN, FILE, UNKNOWN, as_text, col, file_name, visible
 from lakehouse.registry import source
 from lakehouse.sources import Read
@@ -49,7 +51,7 @@ def pin(
     ]
     if rewritten and on_rewrite == "fail":
         names = ", ".join(file.path for file in rewritten[:5])
-        raise DataError(f"source 'files': {len(rewritten)} files were rewritten since they were taken ({names}); "
+        raise DataError(f"source 'files': {counted(len(rewritten), 'file was', 'files were')} rewritten since taken ({names}); "
                         "give new data a new name, or set on_rewrite: reprocess or ignore")  # fmt: skip
     new = [file for file in listed if file.path not in read.taken or (on_rewrite == "reprocess" and file in rewritten)]
     chosen = new[:max_files_per_trigger]
@@ -97,37 +99,79 @@ def files(
         inside = (None, False) if cdc_format else (known, closed)
         rows = read_json(spark, paths, base, chosen, inside[0], closed=inside[1])
     else:
-        rows = _read_typed(spark, kind, paths, base, chosen)
+        rows = _read_typed(spark, kind, paths, {**base, **chosen}, widens=read.widens)
     rows = flattened(rows, cdc_format, cdc_columns, read.fields or read.known)
     return _evolved(rows, known, evolution, read) if closed else rows
 
 
 def _read_typed(
-    spark: SparkSession, kind: str, paths: list[str], base: Mapping[str, str], options: Mapping[str, str]
+    spark: SparkSession, kind: str, paths: list[str], options: Mapping[str, str], *, widens: bool
 ) -> DataFrame:
+    """The rows of files that know their types; where `widens`, a column that has two of them gets the wider one."""
     merge = {"mergeSchema": "true"} if kind in ("parquet", "orc") and len(paths) > 1 else {}
-    reader = spark.read.format(kind).options(**{**base, **merge, **options})
+    reader = spark.read.format(kind).options(**{**merge, **options})
+
+    def load(some: list[str]) -> DataFrame:
+        return reader.load(some).select("*", file_name())
+
+    if widens:
+        found = _in_wider_types(_of_one_type(load, paths))
+        if found is not None:
+            return found
     try:
-        return reader.load(paths).select("*", file_name())
+        return load(paths)
     except (PySparkException, Py4JJavaError) as error:
         clash = _clash(spark, kind, paths) if "CANNOT_MERGE" in str(error) else None
         if clash is not None:
-            raise DataError(f"source 'files': {clash}; read the folder's files of one type at a time") from error
+            raise DataError(f"source 'files': {clash}") from error
         raise
 
 
+def _of_one_type(load: Callable[[list[str]], DataFrame], paths: list[str]) -> list[DataFrame]:
+    """The files in frames that each know one type for a column: they are halved until they do."""
+    try:
+        return [load(paths)]
+    except (PySparkException, Py4JJavaError) as error:
+        if len(paths) == 1 or "CANNOT_MERGE" not in str(error):
+            raise
+    middle = len(paths) // 2
+    return [*_of_one_type(load, paths[:middle]), *_of_one_type(load, paths[middle:])]
+
+
+def _in_wider_types(frames: Sequence[DataFrame]) -> DataFrame | None:
+    """The rows of all frames, each column in the type that holds its values in each; None where there is no such type."""
+    common: dict[str, DataType] = {}
+    for field in (field for frame in frames for field in frame.schema):
+        kind = wider(common.get(field.name.lower(), field.dataType), field.dataType)
+        if kind is None:
+            return None
+        common[field.name.lower()] = kind
+    alike = [
+        frame.select(
+            *[
+                as_type(col(field.name), field.dataType, common[field.name.lower()]).alias(field.name)
+                for field in frame.schema
+            ]
+        )
+        for frame in frames
+    ]
+    return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), alike)
+
+
 def _clash(spark: SparkSession, kind: str, paths: list[str]) -> str | None:
-    """The first column that has two types in the files, where it has which."""
-    first: dict[str, tuple[str, str]] = {}
+    """The first column that has two types in the files, where it has which, and what to do."""
+    first: dict[str, tuple[DataType, str]] = {}
     for path in paths:
         for column, type_ in _leaves(spark.read.format(kind).load(path).schema):
             known, file = first.setdefault(column.lower(), (type_, path))
             if known != type_:
-                return f"column '{column}' is {known} in {file} and {type_} in {path}"
+                said = f"column '{column}' is {known.simpleString()} in {file} and {type_.simpleString()} in {path}"
+                hint = "" if wider(known, type_) is None else "set type_widening: true on the sink, or "
+                return f"{said}; {hint}read the folder's files of one type at a time"
     return None
 
 
-def _leaves(kind: DataType, name: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(kind: DataType, name: str = "") -> Iterator[tuple[str, DataType]]:
     """Each column, or each field of a struct, and its type."""
     if isinstance(kind, StructType):
         for field in kind:
@@ -135,7 +179,7 @@ def _leaves(kind: DataType, name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(kind, ArrayType):
         yield from _leaves(kind.elementType, f"{name}[]")
     else:
-        yield name, kind.simpleString()
+        yield name, kind
 
 
 def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, read: Read) -> DataFrame:

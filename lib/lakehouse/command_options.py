@@ -1,0 +1,264 @@
+"""The commands and their options: what each is called, what it takes, and an example of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Parser = argparse.ArgumentParser
+Handler = Callable[[argparse.Namespace], int]
+
+
+def _none(_: Parser) -> None:
+    """No options."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word of the command line; `handler` is the module and function that does it, unless it has `parts`, words of its own."""
+
+    name: str
+    handler: str
+    help: str
+    example: str
+    options: Callable[[Parser], None] = _none
+    parts: Sequence[Command] = ()
+
+
+def add_commands(
+    parser: Parser, commands: Sequence[Command], handler_of: Callable[[str], Handler], what: str = "COMMAND"
+) -> None:
+    """Gives a parser the commands; the function of one is looked for when it is called."""
+    words = parser.add_subparsers(dest=what.lower(), required=True, metavar=what)
+    for command in commands:
+        own = words.add_parser(
+            command.name, help=command.help, description=command.help, epilog=f"example: lakehouse {command.example}"
+        )
+        own.add_argument("--debug", action="store_true", help="show the whole trace of an error")
+        command.options(own)
+        if command.parts:
+            add_commands(own, command.parts, handler_of, "ACTION")
+        else:
+            own.set_defaults(run=lambda options, name=command.handler: handler_of(name)(options))
+
+
+def run_options(parser: Parser) -> None:
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help="a name in conf/ or a path to a YAML file")
+    parser.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="X",
+        help="name, +name, name+, tag:x, layer:x; all in conf/ without JOB",
+    )
+    parser.add_argument("--all", action="store_true", help="every job in conf/")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+    parser.add_argument(
+        "--full-refresh", action="store_true", help="rebuild target, state and quarantine from the source"
+    )
+    parser.add_argument("--side-by-side", type=int, default=None, metavar="N", help="jobs at a time (2)")
+
+
+def plan_options(parser: Parser) -> None:
+    parser.add_argument("jobs", nargs="+", metavar="JOB")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+    parser.add_argument("--no-spark", action="store_true", help="check names and options only, in a second")
+
+
+def list_options(parser: Parser) -> None:
+    parser.add_argument("what", nargs="?", default="jobs", choices=["jobs", "sources", "rules", "transforms", "sinks"])
+
+
+def runs_options(parser: Parser) -> None:
+    parser.add_argument("job", nargs="?")
+    _limit_options(parser)
+
+
+def report_options(parser: Parser) -> None:
+    parser.add_argument(
+        "run_id",
+        nargs="?",
+        metavar="RUN",
+        help="the beginning of a run's id, or a job: its last run (the newest of all)",
+    )
+    parser.add_argument("--to", metavar="FILE", help="where the page goes (<run's id>.html here); - prints it")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+
+
+def quarantine_options(parser: Parser) -> None:
+    parser.add_argument("action", choices=["list", "show", "fix", "replay", "discard"])
+    parser.add_argument("names", nargs="*", metavar="TABLE|ID", help="a table, or the beginnings of rows' ids")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="COLUMN=VALUE", help="fix: what the row should say"
+    )
+    parser.add_argument("--null", action="append", default=[], metavar="COLUMN", help="fix: a column to be NULL")
+    parser.add_argument("--sql", metavar="ASSIGNMENTS", help="fix: \"amount = abs(amount), status = 'paid'\"")
+    parser.add_argument("--where", metavar="SQL", help="the rows for which this is true, over their own columns")
+    parser.add_argument("--rule", metavar="NAME", help="the rows that this rule refused")
+    parser.add_argument("--why", metavar="TEXT", help="kept beside the row with who and when; discard asks for it")
+    parser.add_argument("--status", choices=["open", "replayed", "discarded"], help="list: these alone")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+    _limit_options(parser)
+
+
+def history_options(parser: Parser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table, written by scd1, scd2, scd3 or snapshot")
+    parser.add_argument(
+        "--key", action="append", required=True, metavar="K", help="its value; column=value for each of several"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def adopt_options(parser: Parser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table, which a job writes by scd1, scd2 or snapshot")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+
+
+def rebuild_options(parser: Parser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table, which jobs write by scd1, scd2, scd3 or snapshot")
+    parser.add_argument("--replace", action="store_true", help="make the rebuilt rows the table's next version")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+
+
+def quality_options(parser: Parser) -> None:
+    parser.add_argument("table", nargs="?", metavar="TABLE", help="layer.table, or a job's name; all with --anomalies")
+    parser.add_argument(
+        "--anomalies", action="store_true", help="only the rules whose failures left their usual range in the last run"
+    )
+    parser.add_argument("--limit", type=int, default=5, metavar="N", help="runs of the trend (5)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def expectations_options(parser: Parser) -> None:
+    parser.add_argument("action", choices=["export", "import", "docs"])
+    parser.add_argument("name", nargs="?", metavar="JOB|SUITE", help="export: a job; import: a suite's JSON file")
+    parser.add_argument("--to", help="export: the suite's file (standard output); docs: the site's folder (data_docs)")
+    parser.add_argument("--job", help="import: the job whose file gets the rules; without it they are printed")
+    parser.add_argument("--env", help="export: overlay conf/env/ENV.yml")
+
+
+def _names_options(parser: Parser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a contract in conf/contracts; all without one")
+    parser.add_argument("--json", action="store_true", help="one JSON value")
+
+
+def contract_check_options(parser: Parser) -> None:
+    _names_options(parser)
+    parser.add_argument(
+        "--against", default="HEAD", metavar="X", help="a file, a folder of contracts, or a commit of git (HEAD)"
+    )
+
+
+def contract_export_options(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a contract in conf/contracts")
+    parser.add_argument("--format", required=True, choices=["json-schema", "odcs"])
+
+
+def contract_import_options(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--format", required=True, choices=["odcs"])
+    parser.add_argument("--name", help="the contract's name; of several objects in FILE the one to take")
+
+
+def schema_options(parser: Parser) -> None:
+    parser.add_argument("--contract", action="store_true", help="that of the files in conf/contracts")
+
+
+def _limit_options(parser: Parser) -> None:
+    parser.add_argument("--limit", type=int, default=20)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def sample_data_options(parser: Parser) -> None:
+    parser.add_argument("--days", type=int, default=1, help="days of data, from the first (1)")
+    parser.add_argument("--scale", type=float, default=1.0, help="1 is 1,000 orders a day")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--to", help="folder or s3a:// place ($LAKE/landing)")
+
+
+def profile_options(parser: Parser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="layer.table")
+    parser.add_argument("--version", type=int, metavar="N", help="the table as it was at this version")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--html", metavar="FILE", help="write a page that needs nothing else")
+    parser.add_argument("--suggest", action="store_true", help="print rules as YAML that hold for the table")
+
+
+CONTRACT = (
+    Command(
+        "check", "contract_commands.contract_check", "list how contracts differ from an earlier version; 2 where one breaks what it promises",
+        "contract check orders --against main", contract_check_options,
+    ),
+    Command(
+        "export", "contract_commands.contract_export", "print a contract as the JSON Schema of a row, or in the Open Data Contract Standard",
+        "contract export orders --format odcs > orders.odcs.yaml", contract_export_options,
+    ),
+    Command(
+        "import", "contract_commands.contract_import", "write conf/contracts/NAME.yml from a document of the Open Data Contract Standard",
+        "contract import orders.odcs.yaml --format odcs", contract_import_options,
+    ),
+    Command(
+        "status", "contract_commands.contract_status", "say how fresh each table under a contract is; 3 where one is older than promised",
+        "contract status orders", _names_options,
+    ),
+)  # fmt: skip
+
+COMMANDS = (
+    Command(
+        "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
+    ),
+    Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
+    Command(
+        "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list rules",
+        list_options,
+    ),
+    Command("runs", "commands.show_runs", "show the last runs", "runs silver_orders", runs_options),
+    Command(
+        "report", "report_commands.report", "write a run as one HTML file: rows, rules, broken rows, tables, trends",
+        "report silver_orders --to report.html", report_options,
+    ),
+    Command(
+        "quarantine", "quarantine_commands.quarantine", "list broken rows, show, mend, replay or discard them",
+        "quarantine fix 16fe7b --set amount=12.50 --why 'a typing error', then: ... replay 16fe7b", quarantine_options,
+    ),
+    Command(
+        "quality", "quality_commands.quality",
+        "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers",
+        "quality silver.orders", quality_options,
+    ),
+    Command(
+        "history", "table_commands.history", "print the versions of one key, with the events that they came from",
+        "history silver.customers_history --key 5", history_options,
+    ),
+    Command(
+        "adopt", "table_commands.adopt", "take over a table that others made: its rows become what its job remembers of it",
+        "adopt silver.customers_history", adopt_options,
+    ),
+    Command(
+        "rebuild", "table_commands.rebuild", "make a table anew from its source and show how it differs; replaces nothing unless told to",
+        "rebuild silver.customers_history", rebuild_options,
+    ),
+    Command(
+        "profile", "profile_commands.profile_table", "measure a table, column by column, or suggest rules for it; needs no Spark",
+        "profile silver.orders", profile_options,
+    ),
+    Command(
+        "contract", "", "hold contracts against earlier versions of them, and carry them in and out",
+        "contract check orders --against main", parts=CONTRACT,
+    ),
+    Command(
+        "expectations", "expectation_commands.expectations",
+        "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said",
+        "expectations export silver_orders", expectations_options,
+    ),
+    Command(
+        "schema", "commands.schema", "print the JSON Schema of a job's YAML, or of a contract's", "schema > job.schema.json",
+        schema_options,
+    ),
+    Command("doctor", "commands.doctor", "check Java, JARs, versions and storage; names the remedy for each", "doctor"),
+    Command(
+        "sample-data", "commands.sample_data", "write the example shop's landing data", "sample-data --days 3", sample_data_options
+    ),
+    Command("demo", "commands.demo", "the next day of the example shop, from landing files to gold", "demo"),
+)  # fmt: skip
