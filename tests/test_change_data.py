@@ -463,7 +463,7 @@ def test_a_snapshot_that_cannot_be_accepted_names_the_keys_and_changes_nothing(p
     ):
         snapshot(project, 2, "2,Ann,2", "2,Bea,2")
     (project.root / "data/2.csv").unlink()
-    with pytest.raises(DataError, match="snapshot 3 has 1 rows, min_rows asks for 2"):
+    with pytest.raises(DataError, match="snapshot 3 has 1 row, min_rows asks for 2"):
         snapshot(project, 3, "2,Ann,3", more=", min_rows: 2")
     assert held(project) == ["1 Ann 1 None"]
 

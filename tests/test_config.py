@@ -111,7 +111,7 @@ def test_every_wrong_value_is_named_at_once(conf):
         "conf/x.yml:17: 'transforms.1' must hold exactly one name with its options",
         "conf/x.yml:18: 'transforms.2' must be a mapping, not nothing",
         "conf/x.yml:19: 'sinks' must not be empty",
-        "conf/x.yml:20: 'expectations' must be a mapping or a string, not 3",
+        "conf/x.yml:20: 'expectations' must be a mapping, not 3",
         "conf/x.yml:21: 'quarantine' must be a table's name, layer.table, not 'q'",
     ]
 
