@@ -110,9 +110,8 @@ def named(table: str) -> str:
 
 
 def rows(layout: Layout, table: str, condition: str = "true") -> list[dict[str, Any]]:
-    """The quarantined rows of a table (or of a quarantine by its own name), newest first; read without Spark."""
-    path = layout.table(named(table))
-    return query(path, layout.root, f"SELECT * FROM t WHERE {condition} ORDER BY first_seen DESC, id")
+    """The rows of a quarantine for which the SQL is true, newest first; read without Spark."""
+    return query(layout.table(table), layout.root, f"SELECT * FROM t WHERE {condition} ORDER BY first_seen DESC, id")
 
 
 def tables(layout: Layout) -> list[str]:
