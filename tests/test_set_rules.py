@@ -348,7 +348,7 @@ def test_what_a_plan_can_see_is_refused_there(project, rule, message):
     job(project, f"- {rule}", (1, 1))
     with pytest.raises(ConfigError) as refused:
         plan_job(project.root / "conf/t.yml", lake=str(project.lake))
-    assert str(refused.value).split("conf/t.yml:")[1] == message
+    assert str(refused.value).split("conf/t.yml:")[1].startswith(message)
 
 
 @pytest.mark.parametrize(
