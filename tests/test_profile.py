@@ -11,10 +11,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lakehouse import run
+from lakehouse import run, runs
 from lakehouse.cli import command
 from lakehouse.profile_reports import profile_text
-from lakehouse.profiling import table_profile
 from lakehouse.profiling.page import page
 from lakehouse.profiling.shapes import expression
 from lakehouse.profiling.suggestions import suggested_rules
@@ -114,9 +113,7 @@ def test_there_are_two_queries_whatever_the_number_of_columns(spark, layout, mon
     frame = spark.range(3).selectExpr(*[f"concat('v', id) as {name}" for name in names])
     frame.write.format("delta").save(layout.table("silver.wide"))
     asked = []
-    monkeypatch.setattr(
-        table_profile, "_query", lambda opened, sql, real=table_profile._query: asked.append(sql) or real(opened, sql)
-    )
+    monkeypatch.setattr(runs, "rows_of", lambda opened, sql, real=runs.rows_of: asked.append(sql) or real(opened, sql))
     found = profile(layout, "silver.wide")
     assert (len(found.columns), len(asked)) == (150, 2)
     assert {column.distinct for column in found.columns} == {3}

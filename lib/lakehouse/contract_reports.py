@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lakehouse.contracts.compatibility import Verdict
 from lakehouse.contracts.freshness import Freshness, age_text
+from lakehouse.errors import counted
 from lakehouse.reports import table
 
 
@@ -33,7 +34,7 @@ def status_table(found: Sequence[Freshness]) -> str:
 def _summary(verdict: Verdict) -> str:
     if not verdict.findings:
         return "nothing differs"
-    differences = f"{len(verdict.findings)} difference{'' if len(verdict.findings) == 1 else 's'}"
+    differences = counted(len(verdict.findings), "difference")
     if not verdict.counted:
         return f"{differences}, compatible" + ("; raise the version" if verdict.silent else "")
     breaks = f"{verdict.counted} break{'s' if verdict.counted == 1 else ''} the promise"

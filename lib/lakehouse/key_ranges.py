@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, DecimalType, IntegralType, StringType, TimestampType
 
 from lakehouse.frames import quoted
+from lakehouse.sql_text import text_literal
 
 # Types whose literals are exact; a float's are not (NaN, -0.0).
 _RANGED = (IntegralType, StringType, DateType, TimestampType, DecimalType)
@@ -48,7 +49,7 @@ def within(found: Ranges, prefix: str = "") -> str:
 
 def _literal(value: Any, kind: DataType) -> str:
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return text_literal(value)
     if isinstance(value, Decimal):
         return f"CAST('{value}' AS {kind.simpleString()})"
     if isinstance(kind, TimestampType):

@@ -13,6 +13,7 @@ from pyspark.sql.types import StructType
 
 from lakehouse.commits import Commit
 from lakehouse.frames import quoted
+from lakehouse.sql_text import text_literal
 
 _META = "spark.databricks.delta.commitInfo.userMetadata"
 _APP = "spark.databricks.delta.write.txnAppId"
@@ -170,13 +171,8 @@ def require_properties(spark: SparkSession, path: str, wanted: Mapping[str, str]
     new = {key: value for key, value in wanted.items() if have.get(key) != value}
     if new:
         plain = spark.newSession()  # a job's own session takes no path for a table's name
-        given = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in new.items())
+        given = ", ".join(f"{text_literal(key)} = {text_literal(value)}" for key, value in new.items())
         plain.sql(f"ALTER TABLE delta.{quoted(path)} SET TBLPROPERTIES ({given})")
-
-
-def _text(value: str) -> str:
-    """A literal of SQL."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def create(

@@ -13,7 +13,7 @@ from typing import Any
 
 from lakehouse import api, reports, runs
 from lakehouse.config.project_files import conf_folder, job_files
-from lakehouse.errors import ConfigError, did_you_mean
+from lakehouse.errors import ConfigError, counted, did_you_mean
 from lakehouse.lease import held
 from lakehouse.planning.plan import Plan
 from lakehouse.session import get_spark
@@ -79,7 +79,7 @@ def _fix(options: argparse.Namespace) -> int:
                 mended = {row["id"]: mended_row(row, changes) for row in chosen.rows}
             if mended:
                 mend(layout, chosen.table, mended, _decision(options))
-        print(f"{chosen.table}: {_counted(len(mended))} mended; `lakehouse quarantine replay` sends them")
+        print(f"{chosen.table}: {counted(len(mended), 'row')} mended; `lakehouse quarantine replay` sends them")
     return 0
 
 
@@ -93,7 +93,7 @@ def _discard(options: argparse.Namespace) -> int:
             ids = _ids_where(layout, chosen, options.where) if options.where else [row["id"] for row in chosen.rows]
             if ids:
                 discard(layout, chosen.table, ids, _decision(options))
-        print(f"{chosen.table}: {_counted(len(ids))} discarded")
+        print(f"{chosen.table}: {counted(len(ids), 'row')} discarded")
     return 0
 
 
@@ -243,7 +243,3 @@ def _decision(options: argparse.Namespace) -> Any:
 
 def _has_reason(row: dict[str, Any], rule: str) -> bool:
     return any(reason["rule"] == rule for reason in row["reasons"])
-
-
-def _counted(number: int) -> str:
-    return f"{number:,} row" + ("" if number == 1 else "s")

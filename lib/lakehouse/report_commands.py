@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from lakehouse import api, runs
-from lakehouse.config.project_files import conf_folder, job_files
+from lakehouse.config.project_files import find_job
 from lakehouse.errors import ConfigError
 from lakehouse.html_pages.figures import moment
 from lakehouse.planning.plan import Plan
@@ -39,7 +39,6 @@ def report(options: argparse.Namespace) -> int:
 def _plan(job: str, env: str | None) -> Plan | None:
     """The job as its YAML has it today; None where it is gone or wrong: the run is told all the same."""
     try:
-        files = [file for file in job_files(conf_folder(Path.cwd())) if file.stem == job]
-        return api.planned(files, env)[0] if files else None
+        return api.planned([find_job(job, Path.cwd())], env)[0]
     except ConfigError:
         return None

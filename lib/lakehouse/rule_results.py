@@ -112,11 +112,10 @@ def of_job(layout: Layout, job: str, *, until: datetime) -> list[dict[str, Any]]
 
 def profiles(layout: Layout, job: str, rule: str, *, before: datetime) -> list[Any]:
     """What a rule kept of the last accepted runs that began before a time, the newest first."""
-    job, rule = (text.replace("'", "''") for text in (job, rule))
     rows = query(
         layout.quality,
         layout.root,
-        f"SELECT profile, checked_at FROM t WHERE job = '{job}' AND rule = '{rule}' AND accepted AND profile IS NOT NULL "
+        f"SELECT profile, checked_at FROM t WHERE job = {literal(job)} AND rule = {literal(rule)} AND accepted AND profile IS NOT NULL "
         "ORDER BY checked_at DESC",
     )
     return [json.loads(row["profile"]) for row in rows if row["checked_at"] < before][:_BASELINE]

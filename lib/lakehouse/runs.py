@@ -154,11 +154,21 @@ def query(path: str, root: str, sql: str) -> list[dict[str, Any]]:
     opened = open_table(path, root)
     if opened is None:
         return []
+    return rows_of(opened, sql)
+
+
+def rows_of(opened: Any, sql: str) -> list[dict[str, Any]]:
+    """The rows of a query over an open table, which it calls `t`."""
     import pyarrow as pa
     from deltalake import QueryBuilder
 
     found: list[dict[str, Any]] = pa.table(QueryBuilder().register("t", opened).execute(sql).read_all()).to_pylist()
     return found
+
+
+def identifier(name: str) -> str:
+    """A column's name for a query without Spark."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: str) -> str:

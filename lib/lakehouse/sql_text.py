@@ -190,6 +190,11 @@ def _aliases(views: Mapping[str, str]) -> dict[str, str]:
     return {name: ending if endings.count(ending) == 1 else views[name] for name, ending in last.items()}
 
 
+def text_literal(value: str) -> str:
+    """The text as a literal of Spark's SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def _parts(name: str) -> list[str]:
     """A dotted name's parts, unquoted: `a.b` between one pair of backquotes is one part."""
     return [part[1:-1].replace("``", "`") if part[0] == "`" else part for part in _PART.findall(name)]

@@ -32,6 +32,7 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.frames import quoted
+from lakehouse.sql_text import text_literal
 
 SCHEMA = (
     "struct<fields: array<struct<field: string, fields: array<struct<"
@@ -81,8 +82,7 @@ def decoded(row: str, kind: StructType, types: str | None, wanted: Mapping[str, 
 
 def text_of(value: str) -> str:
     """A literal of SQL."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return text_literal(value)
 
 
 def _decoded(value: str, kind: DataType, said: str | None, wanted: DataType | None) -> tuple[str, DataType]:

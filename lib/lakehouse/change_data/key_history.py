@@ -12,7 +12,7 @@ from lakehouse.change_data.event_log import RUN, meaning_of
 from lakehouse.errors import ConfigError, DataError, did_you_mean
 from lakehouse.frames import FILE, HIDDEN_PREFIX
 from lakehouse.history.events import OPERATION, SEQUENCE, TRUNCATE, UPSERT
-from lakehouse.runs import open_table, query
+from lakehouse.runs import identifier, literal, open_table, query
 from lakehouse.tables import Layout
 
 SNAPSHOT = "snapshot"
@@ -68,7 +68,7 @@ def key_history(layout: Layout, table: str, given: Sequence[str]) -> KeyHistory:
     bounds = [meaning["start_column"], meaning["end_column"]] if meaning["versions"] else []
     rows.sort(key=lambda row: [order(row[name]) for name in bounds[:1]])
     # what remembers snapshots knows no keys, and a truncate is of all
-    of_key = "" if "strategy" in meaning else f"WHERE ({condition}) OR {_sql_name(OPERATION)} = '{TRUNCATE}'"
+    of_key = "" if "strategy" in meaning else f"WHERE ({condition}) OR {identifier(OPERATION)} = '{TRUNCATE}'"
     known = query(layout.state(table), layout.root, f"SELECT * FROM t {of_key}")
     events = [_event(row, key) for row in known]
     if "strategy" in meaning:  # of the snapshots, those at which the key changed
@@ -98,7 +98,7 @@ def _condition(key: Mapping[str, str], kinds: Mapping[str, str]) -> str:
     parts = []
     for name, text in key.items():
         try:
-            parts.append(_is_value(_sql_name(name), text, kinds.get(name, "")))
+            parts.append(_is_value(identifier(name), text, kinds.get(name, "")))
         except (ValueError, ArithmeticError) as error:
             raise ConfigError(f"--key {name}: '{text}' is no {kinds[name]}") from error
     return " AND ".join(parts)
@@ -118,12 +118,8 @@ def _is_value(column: str, text: str, kind: str) -> str:
         texts |= {repr(float(text))} if float(text) else {"0.0", "-0.0"}
     if not kind:
         raise ConfigError(f"the key {column} is no single value; it cannot be given as text")
-    quoted = ", ".join("'" + text.replace("'", "''") + "'" for text in sorted(texts))
+    quoted = ", ".join(literal(text) for text in sorted(texts))
     return f"CAST({column} AS VARCHAR) IN ({quoted})"
-
-
-def _sql_name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _event(row: Mapping[str, Any], key: Mapping[str, str]) -> Event:

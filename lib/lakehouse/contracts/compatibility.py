@@ -13,7 +13,7 @@ from lakehouse.contracts.affected_jobs import Affected, readers, users
 from lakehouse.contracts.differences import BOTH, NOBODY, PRODUCERS, READERS, Difference, Party, differences
 from lakehouse.contracts.earlier_versions import Earlier, earlier_versions
 from lakehouse.contracts.versions import Version, version_of
-from lakehouse.errors import ConfigError, Problem
+from lakehouse.errors import ConfigError, Problem, counted
 from lakehouse.planning.plan import Plan
 
 _PROMISED = {"backward": PRODUCERS, "forward": READERS, "full": BOTH, "none": NOBODY}
@@ -139,7 +139,7 @@ def _wrong_version(verdict: Verdict, version: Version, before: Version, promise:
     if version < before:
         return f"the version goes back: {numbers} (against {verdict.against})"
     if verdict.counted and version.major <= before.major:
-        breaks = "1 difference breaks" if verdict.counted == 1 else f"{verdict.counted} differences break"
+        breaks = counted(verdict.counted, "difference breaks", "differences break")
         return (
             f"{breaks} what {promise} promises (against {verdict.against}, {numbers}); "
             f"take it back, or announce it by version {before.major + 1}.0.0"

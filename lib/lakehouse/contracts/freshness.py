@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from lakehouse import runs
+from lakehouse.errors import counted
 from lakehouse.planning.plan import Plan
 from lakehouse.registry import length_of
 from lakehouse.runs import RunRecord
@@ -73,8 +74,7 @@ def age_text(age: timedelta) -> str:
     seconds = max(0, int(age.total_seconds()))
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         if seconds >= size or unit == "second":
-            number = seconds // size
-            return f"{number:,} {unit}{'' if number == 1 else 's'}"
+            return counted(seconds // size, unit)
     raise AssertionError
 
 
@@ -129,7 +129,7 @@ def _from_rows(plan: Plan, table: str, column: str) -> list[Any]:
     """The greatest value of a column as its rows have it; none where the table can only be read by Spark."""
     from deltalake.exceptions import DeltaError
 
-    name = '"' + column.replace('"', '""') + '"'
+    name = runs.identifier(column)
     try:
         return [
             row["newest"]
@@ -152,8 +152,7 @@ def _file_maxima(opened: Any, column: str) -> Iterator[Any]:
 
 
 def _last_good_run(plan: Plan) -> datetime | None:
-    job = plan.name.replace("'", "''")
-    sql = f"SELECT max(ended) AS newest FROM t WHERE job = '{job}' AND state = 'succeeded'"
+    sql = f"SELECT max(ended) AS newest FROM t WHERE job = {runs.literal(plan.name)} AND state = 'succeeded'"
     rows = runs.query(plan.layout.runs, plan.layout.root, sql)
     return _moment(rows[0]["newest"]) if rows and rows[0]["newest"] is not None else None
 

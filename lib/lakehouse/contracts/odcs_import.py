@@ -9,7 +9,7 @@ from typing import Any
 from lakehouse.config.yaml_files import Source
 from lakehouse.config.yaml_text import Path as KeyPath
 from lakehouse.contracts.odcs import KIND, OF_CONTRACT
-from lakehouse.contracts.odcs_properties import imported_property, imported_rule
+from lakehouse.contracts.odcs_properties import custom_properties, imported_property, imported_rule
 from lakehouse.errors import ConfigError, Problem
 
 _READ = (
@@ -79,7 +79,7 @@ def _misshapen(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 def _contract(
     document: dict[str, Any], item: dict[str, Any], path: KeyPath, name: str, left: list[tuple[KeyPath, str]]
 ) -> dict[str, Any]:
-    custom = _custom(document.get("customProperties"), OF_CONTRACT, ("customProperties",), left)
+    custom = custom_properties(document.get("customProperties"), OF_CONTRACT, ("customProperties",), left)
     parts = item.get("properties") or []
     properties = [imported_property(part, (*path, "properties", index)) for index, part in enumerate(parts)]
     left += [note for one in properties for note in one.left_out]
@@ -123,18 +123,6 @@ def _rules(item: dict[str, Any], path: KeyPath, left: list[tuple[KeyPath, str]])
             left.append(((*path, "quality", index), "a quality check that no rule of ours says is left out"))
         else:
             yield rule
-
-
-def _custom(
-    given: Any, known: tuple[str, ...], path: KeyPath, left: list[tuple[KeyPath, str]]
-) -> dict[str, Any]:  # fmt: skip
-    found = {}
-    for index, item in enumerate(given or []):
-        if item.get("property") in known:
-            found[item["property"]] = item.get("value")
-        else:
-            left.append(((*path, index), f"the custom property '{item.get('property')}' is left out"))
-    return found
 
 
 def _owner(team: Any, left: list[tuple[KeyPath, str]]) -> str | None:

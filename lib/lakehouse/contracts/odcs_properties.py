@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,8 @@ def imported_property(given: dict[str, Any], path: KeyPath) -> Property:
     if given.get("required"):
         found["required"] = True
     options, rules = _options(given, found["name"], path, left)
-    found |= options | _custom(given, path, left) | _relation(given, path, left)
+    custom = custom_properties(given.get("customProperties"), OF_FIELD, (*path, "customProperties"), left)
+    found |= options | custom | _relation(given, path, left)
     if str(given.get("classification")).lower() in ("pii", "personal"):
         found["pii"] = True
     elif given.get("classification"):
@@ -106,15 +108,14 @@ def _options(
     return found, [{"length": {"column": name, **lengths}}] if lengths else []
 
 
-def _custom(given: dict[str, Any], path: KeyPath, left: list[Left]) -> dict[str, Any]:
+def custom_properties(given: Any, known: Collection[str], path: KeyPath, left: list[Left]) -> dict[str, Any]:
+    """The custom properties that are known; the others are noted as left out. `path` is that of their list."""
     found = {}
-    for index, item in enumerate(given.get("customProperties") or []):
-        if item.get("property") in OF_FIELD:
+    for index, item in enumerate(given or []):
+        if item.get("property") in known:
             found[item["property"]] = item.get("value")
         else:
-            left.append(
-                ((*path, "customProperties", index), f"the custom property '{item.get('property')}' is left out")
-            )
+            left.append(((*path, index), f"the custom property '{item.get('property')}' is left out"))
     return found
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lakehouse.runs import identifier, literal
+
 Kind = Literal["whole", "decimal", "float", "text", "time", "boolean", "length", "other"]
 
 
@@ -35,7 +37,7 @@ class Leaf:
 
 def leaves(schema: Any) -> list[Leaf]:
     """The leaves of an Arrow schema, in the order of its columns."""
-    return [leaf for field in schema for leaf in _leaves((field.name,), field.type, _name(field.name))]
+    return [leaf for field in schema for leaf in _leaves((field.name,), field.type, identifier(field.name))]
 
 
 def _leaves(path: tuple[str, ...], kind: Any, sql: str) -> Iterator[Leaf]:
@@ -44,7 +46,7 @@ def _leaves(path: tuple[str, ...], kind: Any, sql: str) -> Iterator[Leaf]:
     name = ".".join(path)
     if is_.is_struct(kind):
         for field in kind:
-            yield from _leaves((*path, field.name), field.type, f"{sql}[{_text(field.name)}]")
+            yield from _leaves((*path, field.name), field.type, f"{sql}[{literal(field.name)}]")
     elif is_.is_map(kind):
         yield Leaf(name, path, _shown(kind), "length", f"cardinality({sql})", sql)
     elif is_.is_list(kind) or is_.is_large_list(kind) or is_.is_list_view(kind):
@@ -86,11 +88,3 @@ def _shown(kind: Any) -> str:
     names = {"int64": "bigint", "int32": "int", "int16": "smallint", "int8": "tinyint", "bool": "boolean",
              "date32[day]": "date", "string_view": "string", "large_string": "string", "binary_view": "binary"}  # fmt: skip
     return "struct" if is_.is_struct(kind) else names.get(str(kind), str(kind))
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

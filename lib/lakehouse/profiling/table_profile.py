@@ -120,19 +120,11 @@ def measured(opened: Any, table: str, version: int, personal: Collection[str]) -
 
 def _measured(opened: Any, found: Sequence[Leaf], masked: Collection[str]) -> tuple[Column, ...]:
     parts = [part for index, leaf in enumerate(found) for part in _figures(leaf, f"c{index}")]
-    (row,) = _query(opened, f"SELECT count(*) AS rows, {', '.join(parts)} FROM t")
+    (row,) = runs.rows_of(opened, f"SELECT count(*) AS rows, {', '.join(parts)} FROM t")
     columns = [_column(leaf, row, f"c{index}") for index, leaf in enumerate(found)]
     frequent = _frequent(opened, found, columns)
     told = [_with_frequent(column, *frequent(index)) for index, column in enumerate(columns)]
     return tuple(_masked(one) if leaf.path[0].lower() in masked else one for one, leaf in zip(told, found, strict=True))
-
-
-def _query(opened: Any, sql: str) -> list[dict[str, Any]]:
-    import pyarrow as pa
-    from deltalake import QueryBuilder
-
-    rows: list[dict[str, Any]] = pa.table(QueryBuilder().register("t", opened).execute(sql).read_all()).to_pylist()
-    return rows
 
 
 def _figures(leaf: Leaf, alias: str) -> Iterator[str]:
@@ -184,7 +176,7 @@ def _frequent(opened: Any, found: Sequence[Leaf], columns: Sequence[Column]) -> 
             parts.append(_most_frequent(index, "value", leaf.sql, leaf, MOST_VALUES + 1))
         if column.present and leaf.kind == "text" and (column.mean_length or 0) <= _LONG:
             parts.append(_most_frequent(index, "shape", shape_sql(leaf.sql), leaf, MOST_SHAPES + 1))
-    rows = _query(opened, " UNION ALL ".join(parts)) if parts else []
+    rows = runs.rows_of(opened, " UNION ALL ".join(parts)) if parts else []
     by_place: dict[tuple[int, str], list[Frequent]] = {}
     for row in rows:
         by_place.setdefault((row["place"], row["what"]), []).append(Frequent(row["value"], row["n"]))

@@ -10,7 +10,8 @@ from itertools import combinations
 from typing import Any
 
 from lakehouse.frames import quoted
-from lakehouse.suites.spark_sql import listed, literal, text
+from lakehouse.sql_text import text_literal
+from lakehouse.suites.spark_sql import listed, literal
 
 Options = Mapping[str, Any]
 
@@ -169,7 +170,7 @@ def _no_outer_blanks(asked: Asked) -> Mapped:
 
 
 def _not_blank(asked: Asked) -> Mapped:
-    return _query(f"NOT coalesce({quoted(asked.column)} RLIKE {text(_SOLID)}, false)")
+    return _query(f"NOT coalesce({quoted(asked.column)} RLIKE {text_literal(_SOLID)}, false)")
 
 
 def _columns_equal(asked: Asked) -> Mapped:

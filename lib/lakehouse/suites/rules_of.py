@@ -7,9 +7,9 @@ from typing import Any
 
 from lakehouse.config.suite import Expectation
 from lakehouse.frames import quoted
-from lakehouse.sql_text import tokens
+from lakehouse.sql_text import text_literal, tokens
 from lakehouse.suites.mapping import AGGREGATES, NOT_NAN, QUERY, QUERY_START
-from lakehouse.suites.spark_sql import listed, literal, text
+from lakehouse.suites.spark_sql import listed, literal
 
 Kwargs = Mapping[str, Any]
 Found = tuple[str, dict[str, Any], str | None]
@@ -122,7 +122,9 @@ def _any_regex(kwargs: Kwargs) -> Found:
 
 
 def _each(kwargs: Kwargs, negation: str) -> str:
-    return " AND ".join(f"{quoted(kwargs['column'])} {negation}RLIKE {text(regex)}" for regex in kwargs["regex_list"])
+    return " AND ".join(
+        f"{quoted(kwargs['column'])} {negation}RLIKE {text_literal(regex)}" for regex in kwargs["regex_list"]
+    )
 
 
 def _condition(kwargs: Kwargs, condition: str) -> Found:
@@ -231,7 +233,9 @@ _RULES: dict[str, Callable[[Kwargs], Found]] = {
     "expect_column_values_to_not_be_in_set": lambda kwargs: _condition(kwargs, f"NOT IN {listed(_values(kwargs))}"),
     "expect_column_values_to_be_between": _between,
     "expect_column_values_to_match_regex": _regex,
-    "expect_column_values_to_not_match_regex": lambda kwargs: _condition(kwargs, f"NOT RLIKE {text(kwargs['regex'])}"),
+    "expect_column_values_to_not_match_regex": lambda kwargs: _condition(
+        kwargs, f"NOT RLIKE {text_literal(kwargs['regex'])}"
+    ),
     "expect_column_values_to_match_regex_list": _any_regex,
     "expect_column_values_to_not_match_regex_list": lambda kwargs: ("expr", {"sql": _each(kwargs, "NOT ")}, None),
     "expect_column_value_lengths_to_be_between": _length,
@@ -254,8 +258,10 @@ _CONDITIONS: dict[str, Callable[[Kwargs], str]] = {
         f"{quoted(kwargs['column'])} NOT IN {listed(_values(kwargs))}"
     ),
     "expect_column_values_to_be_between": _within,
-    "expect_column_values_to_match_regex": lambda kwargs: f"{quoted(kwargs['column'])} RLIKE {text(kwargs['regex'])}",
+    "expect_column_values_to_match_regex": lambda kwargs: (
+        f"{quoted(kwargs['column'])} RLIKE {text_literal(kwargs['regex'])}"
+    ),
     "expect_column_values_to_not_match_regex": lambda kwargs: (
-        f"NOT {quoted(kwargs['column'])} RLIKE {text(kwargs['regex'])}"
+        f"NOT {quoted(kwargs['column'])} RLIKE {text_literal(kwargs['regex'])}"
     ),
 }

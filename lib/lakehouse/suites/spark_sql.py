@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from lakehouse.frames import quoted
+from lakehouse.sql_text import text_literal
 
 _LEGACY = re.compile(
     r"""\s*col\("(?P<column>[^"]+)"\)\s*(?:(?P<null>\.notnull\(\))
@@ -28,13 +29,8 @@ def literal(value: Any, *, double: bool = False) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 2**31 else f"{value}L"
     if isinstance(value, str):
-        return text(value)
+        return text_literal(value)
     raise ValueError(f"{value!r} is no value that SQL can compare with")
-
-
-def text(value: str) -> str:
-    """A string literal."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def listed(values: list[Any]) -> str:
@@ -97,4 +93,4 @@ def _legacy_text(said: str) -> str:
     """A quoted value: Great Expectations takes it for a number where the column is one, which the suite does not say."""
     if re.fullmatch(r"\s*[+-]?[\d.]+(?:[eE][+-]?\d+)?\s*", said):
         raise ValueError(f"its row_condition compares with '{said}', a text or a number by the column's type")
-    return text(said)
+    return text_literal(said)
