@@ -58,6 +58,24 @@ def run_options(parser: Parser) -> None:
         "--full-refresh", action="store_true", help="rebuild target, state and quarantine from the source"
     )
     parser.add_argument("--side-by-side", type=int, default=None, metavar="N", help="jobs at a time (2)")
+    parser.add_argument(
+        "--once", action="store_true", help="end when nothing new is there, also a stream that would go on"
+    )
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="begin no further batch after so long")
+
+
+def _positive(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise ValueError
+    return seconds
+
+
+def stop_options(parser: Parser) -> None:
+    parser.add_argument("jobs", nargs="+", metavar="JOB", help="a name in conf/ or a path to a YAML file")
+    parser.add_argument(
+        "--timeout", type=_positive, default=60, metavar="SECONDS", help="how long to wait for the batch in hand (60)"
+    )
 
 
 def plan_options(parser: Parser) -> None:
@@ -207,6 +225,10 @@ CONTRACT = (
 COMMANDS = (
     Command(
         "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
+    ),
+    Command(
+        "stop", "stream_commands.stop", "ask a running job to end after the batch in hand, from another shell",
+        "stop silver_orders", stop_options,
     ),
     Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
     Command(

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lakehouse.errors import ConfigError, SinkError
+from lakehouse.errors import ConfigError, SinkError, Unreachable
 from lakehouse.tables import is_remote
 
 if TYPE_CHECKING:
@@ -211,11 +211,11 @@ def s3(bucket: str, call: Callable[[S3Client], T], absent: tuple[str, ...] = ())
         if code in absent:
             return None
         meaning = {"404": "does not exist", "NoSuchBucket": "does not exist", "403": "is refused to these credentials"}
-        raise SinkError(
-            f"bucket {bucket} at {client.meta.endpoint_url} {meaning.get(code, f'answers {code}')}"
-        ) from error
+        kind = Unreachable if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else SinkError
+        raise kind(f"bucket {bucket} at {client.meta.endpoint_url} {meaning.get(code, f'answers {code}')}") from error
     except BotoCoreError as error:
-        raise SinkError(f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {_one_line(error)}") from error
+        said = f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {_one_line(error)}"
+        raise Unreachable(said) from error
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 from lakehouse import log, rule_results, runs
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
+from lakehouse.ending import Ending
 from lakehouse.errors import Interrupted, LakehouseError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.progress import Progress
@@ -36,6 +37,12 @@ def recorded(run: Run, done: RunRecord) -> RunRecord:
     if run.progress.record is not None:
         let_go_of_record(run)
     return ended
+
+
+def with_reason(record: RunRecord, ending: Ending) -> RunRecord:
+    """The record with a note of why the run ended before all was taken, where it did."""
+    reason = ending.reason()
+    return record if reason is None else replace(record, notes=(*record.notes, reason))
 
 
 def put_on_record(run: Run, ended: RunRecord, *, once: bool = False) -> None:

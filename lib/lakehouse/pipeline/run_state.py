@@ -8,6 +8,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse import runs
 from lakehouse.batches.batch_rows import Batch
 from lakehouse.pipeline.progress import Intent, Progress
 from lakehouse.planning.plan import Plan
@@ -37,8 +38,12 @@ class Run:
 
 
 def new_intent(run: Run, number: int, pin: Mapping[str, Any]) -> Intent:
-    """What this run is about to write as the batch of this number."""
-    return Intent(run.record.run_id, number, run.record.started, pin, run.versions)
+    """What this run is about to write as the batch of this number; its clock is the run's start.
+
+    A job that goes on until it is stopped would be days behind with that: each of its batches has a start of its own.
+    """
+    started = run.record.started if run.plan.interval is None or number == 0 else runs.now()
+    return Intent(run.record.run_id, number, started, pin, run.versions)
 
 
 def batch_of(run: Run, intent: Intent) -> Batch:
