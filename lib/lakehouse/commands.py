@@ -104,7 +104,7 @@ def _run_in_spark(plans: Sequence[Plan], wishes: _Wishes, progress: reports.Prog
             watch=lambda text: progress.update(plan.name, text),
         )
 
-    return graph.run_all(plans, run_one, wishes.side_by_side, progress.ended)
+    return graph.run_all(plans, run_one, wishes.side_by_side, progress.ended, once=wishes.once)
 
 
 def _spark_for(plans: Sequence[Plan], told: Event) -> SparkSession:

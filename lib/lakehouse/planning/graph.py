@@ -82,14 +82,20 @@ def selected(plans: Sequence[Plan], selectors: Iterable[str]) -> list[Plan]:
 
 
 def run_all(
-    plans: Sequence[Plan], run_one: Callable[[Plan], RunRecord], side_by_side: int, on_end: Callable[[Result], None]
+    plans: Sequence[Plan],
+    run_one: Callable[[Plan], RunRecord],
+    side_by_side: int,
+    on_end: Callable[[Result], None],
+    *,
+    once: bool = False,
 ) -> list[Result]:
     """Runs each job once all that it reads from are done; one that fails skips what depends on it, the rest goes on.
 
-    A job that goes on until it is stopped is never done: what reads from it runs beside it. The results stand in run order.
+    A job that goes on until it is stopped is never done: what reads from it runs beside it, unless all end `once`
+    nothing new is there. The results stand in run order.
     """
     plans = ordered(plans)
-    endless = {plan.name for plan in plans if plan.interval is not None}
+    endless = {plan.name for plan in plans if plan.interval is not None and not once}
     before = {name: earlier - endless for name, earlier in edges(plans).items()}
     results: dict[str, Result] = {}
     running: dict[Future[RunRecord], str] = {}
