@@ -107,6 +107,12 @@ def test_streams_in_one_application_go_on_until_a_signal_and_end_with_zero(here)
     assert balanced(bronze)
     assert balanced(silver)
     assert "stopped by a signal" in silver.notes
+    rows = here.rows("_batches")
+    assert sum(row["rows_read"] for row in rows if row["job"] == "silver_events") == 4
+    assert {(row["batch"], row["taken"][:12]) for row in rows if row["job"] == "bronze_events"} == {
+        (number, '{"files": 1,') for number in range(4)
+    }
+    assert all(row["write_ms"] <= row["total_ms"] for row in rows if row["job"] == "silver_events")
 
 
 @pytest.mark.parametrize("to_all", [False, True])
@@ -155,7 +161,7 @@ def test_a_stream_is_ended_from_another_shell(here, capsys):
     assert here.run("bronze_events", once=True).rows_read == 1  # the wish to end was for the run before
 
 
-def test_limits_of_batches_and_time_end_a_run(here):
+def test_limits_of_batches_and_time_end_a_run(here, monkeypatch, capsys):
     land(here, 1, 2, 3)
     here.job("bronze_events", BRONZE.replace("1 second}", "available_now, max_batches: 2}"))
     first = here.run("bronze_events")
@@ -164,11 +170,18 @@ def test_limits_of_batches_and_time_end_a_run(here):
     here.job("silver_events", SILVER.replace("table: bronze.events}", "table: bronze.events, max_files_per_trigger: 1}")
              .replace("0.2 seconds}", "available_now, max_batches: 2}"))  # fmt: skip
     assert [here.run("silver_events").rows_read for _ in range(3)] == [2, 1, 0]
+    monkeypatch.setattr("lakehouse.pipeline.batch_records.KEPT", 1)
+    land(here, 4, 5)
+    here.run("bronze_events")
+    assert sorted(row["batch"] for row in here.rows("_batches") if row["job"] == "bronze_events") == [0, 1, 2, 3, 4]
+    capsys.readouterr()
+    assert command(["batches", "bronze_events", "--limit", "2"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]] == ["4", "3"]
     here.job("silver_events", SILVER)
     begun = time.monotonic()
     assert here.run("silver_events", timeout=3).notes == ("stopped by its --timeout",)
     assert 3 <= time.monotonic() - begun < 30
-    assert ids(here, "silver.events") == [1, 2, 3]
+    assert ids(here, "silver.events") == [1, 2, 3, 4, 5]
 
 
 AWAY = """

@@ -71,6 +71,11 @@ def _positive(text: str) -> float:
     return seconds
 
 
+def batches_options(parser: Parser) -> None:
+    parser.add_argument("job", metavar="JOB", help="a name in conf/ or a path to a YAML file")
+    _limit_options(parser)
+
+
 def stop_options(parser: Parser) -> None:
     parser.add_argument("jobs", nargs="+", metavar="JOB", help="a name in conf/ or a path to a YAML file")
     parser.add_argument(
@@ -229,6 +234,10 @@ COMMANDS = (
     Command(
         "stop", "stream_commands.stop", "ask a running job to end after the batch in hand, from another shell",
         "stop silver_orders", stop_options,
+    ),
+    Command(
+        "batches", "stream_commands.batches", "show the last micro-batches of a job: rows, milliseconds, state, watermark",
+        "batches silver_orders", batches_options,
     ),
     Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
     Command(

@@ -1,16 +1,18 @@
-"""The commands for jobs that run on: stop one."""
+"""The commands for jobs that run on: stop one, see what its micro-batches did."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
-from lakehouse import api
+from lakehouse import api, batch_log, reports
 from lakehouse.config.project_files import find_job
 from lakehouse.ending import ask_to_end, take_back
 from lakehouse.errors import BusyError
 from lakehouse.lease import is_held
+from lakehouse.pipeline import progress
 from lakehouse.tables import Layout
 
 _STEP = 0.5  # seconds between two looks
@@ -32,6 +34,22 @@ def stop(options: argparse.Namespace) -> int:
         _await_end(layout, job, until)
         take_back(layout, job)
         print(f"{job} has ended")
+    return 0
+
+
+def batches(options: argparse.Namespace) -> int:
+    """Shows a job's last micro-batches, those of a run under way too; needs no Spark."""
+    file = find_job(options.job, Path.cwd())
+    layout, job = Layout(api.lake_root(file)), file.stem
+    kept = progress.load(layout.checkpoint(job))[0].batches
+    newest = [batch_log.row_of(batch_log.from_value(value)) for value in reversed(kept)]
+    told = {(row["run_id"], row["batch"]) for row in newest}
+    rows = [*newest, *(row for row in batch_log.read(layout, job) if (row["run_id"], row["batch"]) not in told)]
+    if options.json:
+        for row in rows[: options.limit]:
+            print(json.dumps(row, default=str))
+    else:
+        print(reports.batches_table(rows[: options.limit]) if rows else f"no batches of {job} yet")
     return 0
 
 

@@ -83,6 +83,7 @@ def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
 
     writer = stream.writeStream.foreachBatch(take).option("checkpointLocation", f"{run.folder}/stream")
     query = writer.trigger(**_trigger(run, ending)).queryName(f"{run.plan.name} {run.record.run_id}").start()
+    run.measured = lambda: [json.loads(item.json) for item in query.recentProgress]
     try:
         _await(query, ending)
     except PySparkException:

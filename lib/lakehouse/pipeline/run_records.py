@@ -13,6 +13,7 @@ from lakehouse.batches.gate import Refused
 from lakehouse.ending import Ending
 from lakehouse.errors import Interrupted, LakehouseError
 from lakehouse.pipeline import progress
+from lakehouse.pipeline.batch_records import carry
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_state import Run
 from lakehouse.planning.plan import Plan
@@ -66,8 +67,9 @@ def _append_results(plan: Plan, ended: RunRecord, results: Sequence[RuleResult],
 
 
 def let_go_of_record(run: Run) -> None:
-    """The record is in the run log: the progress needs it no more."""
-    run.progress = replace(run.progress, record=None, results=())
+    """The record is in the run log: the progress needs it no more, nor its batches once they are in theirs."""
+    carry(run, run.progress)
+    run.progress = replace(run.progress, record=None, results=(), batches=())
     progress.save(run.folder, run.progress)
 
 

@@ -28,6 +28,9 @@ class Run:
     intent: Intent | None  # what a run that died left; None once it is settled
     watch: Watch
     versions: Mapping[str, int] = field(default_factory=dict)
+    measured: Callable[[], list[dict[str, Any]]] = (
+        list  # Spark's reports of a stream's last batches, as its JSON has them
+    )
     part: str = ""  # of the job's progress, where the run has one of its own there
 
     @property
