@@ -221,6 +221,46 @@ def test_a_failure_that_passes_is_tried_again_and_one_that_stays_ends_the_stream
     assert ids(here, "bronze.events") == [1, 2]
 
 
+def test_a_checkpoint_is_shown_moved_and_copied(here, capsys):
+    def said(*words: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert command(["checkpoint", *words]) == code
+        return "".join(capsys.readouterr())
+
+    assert "no checkpoints" in said("list")
+    here.job("bronze_events", BRONZE.replace(", max_files_per_trigger: 1", "").replace("1 second}", "available_now}"))
+    here.job("silver_events", SILVER.replace("0.2 seconds}", "available_now}"))
+    for number in (1, 2):
+        land(here, number)
+        here.run("bronze_events")
+        here.run("silver_events")
+    listed = said("list").splitlines()[2:]
+    assert [" ".join(line.split()) for line in listed] == ["bronze_events 2 2 files", "silver_events 2 up to version 2"]
+    assert "targets    silver.events" in said("show", "silver_events")
+
+    assert "Do it with --yes" in said("reset", "silver_events", "--to", "version:1")
+    assert here.run("silver_events").rows_read == 0
+    said("reset", "silver_events", "--to", "version:1", "--yes")
+    again = here.run("silver_events")
+    assert (again.rows_read, again.rows_to_sink, ids(here, "silver.events")) == (1, 1, [1, 2])
+
+    said("reset", "bronze_events", "--to", "2099-01-01", "--yes")
+    assert here.run("bronze_events").rows_read == 0
+    said("reset", "bronze_events", "--to", "2020-01-01", "--yes")
+    assert here.run("bronze_events").rows_read == 2
+    assert ids(here, "bronze.events") == [1, 1, 2, 2]  # what an append does, as it was told
+
+    assert "takes version:N" in said("reset", "silver_events", "--to", "yesterday", code=2)
+    assert "has not run there yet" in said("show", "nothing", code=3)
+    assert "only one of them" in said("copy", "silver_events", "silver_clicks")
+    (here.root / "conf/silver_events.yml").rename(here.root / "conf/silver_clicks.yml")
+    land(here, 3)
+    here.run("bronze_events")
+    assert here.run("silver_clicks").rows_read == 3
+    assert ids(here, "silver.events") == [1, 2, 3]
+    assert "has a checkpoint of its own" in said("copy", "silver_events", "silver_clicks", code=2)
+
+
 def test_a_wrong_trigger_and_a_stream_of_everything_are_refused(here):
     here.job("bronze_events", BRONZE.replace("1 second", "1 sec"))
     with pytest.raises(ConfigError, match=r"bronze_events.yml:8: .*trigger"):

@@ -206,8 +206,8 @@ def write_days(place: str, *, first_day: int, days: int, scale: float, seed: int
     """Writes days of landing data to a local folder or to S3; the number of files."""
     import tempfile
 
+    from lakehouse.copying import upload_tree
     from lakehouse.sample_data import write_shop
-    from lakehouse.storage import upload_tree
     from lakehouse.tables import is_remote
 
     if not is_remote(place):

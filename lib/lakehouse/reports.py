@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -122,19 +122,6 @@ def records_table(records: Sequence[RunRecord]) -> str:
         for item in records
     ]  # fmt: skip
     return table(["run", "job", "state", "rows in", "rows out", "quarantined", "seconds", "error"], rows)
-
-
-def batches_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A row a micro-batch, as `batch_log` has them; what Spark did not measure is left out."""
-    counts = ("rows_read", "rows_to_sink", "rows_quarantined", "rows_late")
-    more = ("source_ms", "plan_ms", "write_ms", "log_ms", "state_rows")
-    cells = [
-        [str(row["batch"]), f"{row['started']:%Y-%m-%d %H:%M:%S}", f"{(row['ended'] - row['started']).total_seconds():.1f}",
-         *[f"{row[name]:,}" for name in counts], *["" if row[name] is None else f"{row[name]:,}" for name in more]]
-        for row in rows
-    ]  # fmt: skip
-    head = ["batch", "started (UTC)", "seconds", "rows in", "rows out", "quarantined", "late"]
-    return table([*head, *(name.replace("_", " ") for name in more)], cells)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""The commands for jobs that run on: stop one, see what its micro-batches did."""
+"""The commands for jobs that run on: stop one, see what its micro-batches did, move its checkpoint."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 import time
 from pathlib import Path
 
-from lakehouse import api, batch_log, reports
+from lakehouse import api, batch_log, stream_reports
 from lakehouse.config.project_files import find_job
 from lakehouse.ending import ask_to_end, take_back
-from lakehouse.errors import BusyError
-from lakehouse.lease import is_held
-from lakehouse.pipeline import progress
+from lakehouse.errors import BusyError, ConfigError, LakehouseError
+from lakehouse.lease import held, is_held
+from lakehouse.pipeline import checkpoints, progress
 from lakehouse.tables import Layout
 
 _STEP = 0.5  # seconds between two looks
@@ -49,7 +49,56 @@ def batches(options: argparse.Namespace) -> int:
         for row in rows[: options.limit]:
             print(json.dumps(row, default=str))
     else:
-        print(reports.batches_table(rows[: options.limit]) if rows else f"no batches of {job} yet")
+        print(stream_reports.batches_table(rows[: options.limit]) if rows else f"no batches of {job} yet")
+    return 0
+
+
+def checkpoint(options: argparse.Namespace) -> int:
+    """Lists checkpoints, says what one holds, moves one, or copies it for a job of another name."""
+    wanted = {"list": 0, "show": 1, "reset": 1, "copy": 2}[options.action]
+    if len(options.names) != wanted or (options.action == "reset") != bool(options.to):
+        raise ConfigError(_USAGE)
+    if options.action == "list":
+        layout = api.layout()
+        print(stream_reports.checkpoints_table(_held(layout)) or f"no checkpoints in {layout.root} yet")
+        return 0
+    if options.action == "reset":
+        return _reset(options)
+    layout = api.layout()
+    if options.action == "show":
+        print(stream_reports.checkpoint_text(checkpoints.held_by(layout, options.names[0])))
+        return 0
+    job, other = options.names
+    with held(layout, [f"job-{job}", f"job-{other}"]):
+        checkpoints.copied(layout, job, other)
+    print(f"{other} goes on where {job} is; run only one of them from now on")
+    return 0
+
+
+def _held(layout: Layout) -> dict[str, checkpoints.Held | LakehouseError]:
+    """What each job's checkpoint holds, or what is wrong with it."""
+    found: dict[str, checkpoints.Held | LakehouseError] = {}
+    for job in checkpoints.jobs(layout):
+        try:
+            found[job] = checkpoints.held_by(layout, job)
+        except LakehouseError as error:
+            found[job] = error
+    return found
+
+
+_USAGE = "it is: checkpoint list | show JOB | reset JOB --to X [--yes] | copy JOB NEW_NAME"
+
+
+def _reset(options: argparse.Namespace) -> int:
+    """Moves a checkpoint once it is said twice: an `append` adds rows again, or never sees some."""
+    plan = api.planned([find_job(options.names[0], Path.cwd())], options.env)[0]
+    with held(plan.layout, [f"job-{plan.name}"]):
+        state = checkpoints.moved(plan, options.to)
+        if not options.yes:
+            print(stream_reports.reset_text(plan, state, options.to))
+            return 0
+        checkpoints.save_moved(plan, state)
+    print(f"{plan.name} reads on from {options.to}")
     return 0
 
 

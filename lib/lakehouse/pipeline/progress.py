@@ -40,6 +40,7 @@ class Progress:
     batches: tuple[Mapping[str, Any], ...] = ()  # its last finished batches, until they are in `_batches`
     targets: tuple[str, ...] = ()  # the tables that hold rows of this checkpoint
     stream: str | None = None  # the id of Spark's own checkpoint, for a job that streams
+    start: Mapping[str, Any] = field(default_factory=dict)  # where the stream is to begin, after a reset
     fresh: bool = False  # made just now: nothing was there
 
 

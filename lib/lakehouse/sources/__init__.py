@@ -27,3 +27,4 @@ class Read:
     known: StructType | None = None  # of the target, where the contract is silent
     rescue: bool = False
     widens: bool = False  # the target takes wider types
+    start: Mapping[str, Any] = field(default_factory=dict)  # where a stream begins, whatever the options say
