@@ -13,6 +13,7 @@ from lakehouse.batches.batch import check
 from lakehouse.batches.step_errors import explained
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
+from lakehouse.pipeline.event_time import push_watermark, settle_state, with_state
 from lakehouse.pipeline.reading import read_of, source_table
 from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
@@ -22,10 +23,14 @@ from lakehouse.planning.plan import Plan
 from lakehouse.runs import Input
 
 
-def take_stream(run: Run) -> None:
-    """Takes micro-batch after micro-batch, until nothing new is there."""
+def take_stream(run: Run, *, flush: bool = False) -> None:
+    """Takes micro-batch after micro-batch, until nothing new is there; `flush`: then what its state holds open is closed."""
     require_sound(f"{run.folder}/stream", run.progress, run.intent)
     query = _ended_query(run, _stream(run))
+    if run.plan.state is not None:
+        settle_state(run, query)
+        if flush and push_watermark(run):
+            settle_state(run, _ended_query(run, _stream(run)))
     if run.progress.stream is None and not run.progress.fresh:
         run.progress = replace(run.progress, stream=str(query.id))
         progress.save(run.folder, run.progress)
@@ -40,7 +45,7 @@ def _stream(run: Run) -> DataFrame:
     with explained(run.plan, source):
         stream: DataFrame = source.call(run.spark, now=run.record.started, tables={}, read=read)
     check(batch_of(run, new_intent(run, 0, {})), run.spark.createDataFrame([], stream.schema))
-    return stream
+    return stream if run.plan.state is None else with_state(run, stream)
 
 
 def _ended_query(run: Run, stream: DataFrame) -> StreamingQuery:
@@ -72,6 +77,8 @@ def _ended_query(run: Run, stream: DataFrame) -> StreamingQuery:
 def _take(run: Run, rows: DataFrame, number: int) -> None:
     """One micro-batch; one that was finished before a crash took its commit away is left alone."""
     if number <= run.progress.batch:
+        if run.plan.state is not None:  # which Spark wants to see worked out for every batch that it ends
+            rows.write.format("noop").mode("overwrite").save()
         return
     dead = run.intent if run.intent is not None and run.intent.batch == number else None
     intent = dead or new_intent(run, number, {})

@@ -22,9 +22,11 @@ from lakehouse.session import job_session
 
 
 def run_plan(
-    plan: Plan, spark: SparkSession, *, full_refresh: bool = False, watch: Watch = lambda _: None
+    plan: Plan, spark: SparkSession, *, full_refresh: bool = False, flush: bool = False, watch: Watch = lambda _: None
 ) -> RunRecord:
     """Runs a job and records it, also where it fails; what a run that died had begun is finished first.
+
+    `flush`: at the end of what is new, windows that wait for more are closed as they are.
 
     Raises LakehouseError; the run record of a failed run is in `$LAKE/_runs` all the same.
     """
@@ -32,14 +34,15 @@ def run_plan(
     record = begun(plan, runs.new_run_id(started), started)
     log.event("run_started", run_id=record.run_id, job=plan.name)
     try:
-        done = _run(plan, spark, record, full_refresh, watch)
+        done = _run(_started(plan, spark, record, full_refresh, watch), flush)
     except BaseException as error:
         raise recorded_failure(plan, record, error) from error
     log.event("run_ended", run_id=done.run_id, job=plan.name, state=done.state, rows_read=done.rows_read)
     return done
 
 
-def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, watch: Watch) -> RunRecord:
+def _started(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, watch: Watch) -> Run:
+    """The run with what it found: its progress, and the inputs that it is to read."""
     session = job_session(spark, plan.job.config.spark)
     if full_refresh:
         forget([plan], session)
@@ -49,13 +52,17 @@ def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool,
     require_own_targets(run)
     settle_dead_run(run)
     run.versions = pinned_inputs(plan, session)
-    if plan.streams:  # which repeats a dead run's batch by itself
-        take_stream(run)
+    return run
+
+
+def _run(run: Run, flush: bool) -> RunRecord:
+    if run.plan.streams:  # which repeats a dead run's batch by itself
+        take_stream(run, flush=flush)
     else:
         if run.intent is not None:
             finish_dead_run(run, run.intent)
         _take_pins(run)
-    return recorded(run, with_broken_promises(plan, run.record))
+    return recorded(run, with_broken_promises(run.plan, run.record))
 
 
 def _take_pins(run: Run) -> None:

@@ -28,6 +28,7 @@ class Run:
     watch: Watch
     versions: Mapping[str, int] = field(default_factory=dict)
     part: str = ""  # of the job's progress, where the run has one of its own there
+    schema: str = ""  # of a stream's rows as they come, for its quarantine
 
     @property
     def folder(self) -> str:

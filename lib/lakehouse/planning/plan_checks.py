@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lakehouse.errors import Problem
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
+from lakehouse.planning.stream_checks import stream_problems
 from lakehouse.registry import call_options
 
 
@@ -24,6 +25,7 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
     for rule in plan.rules:
         yield from _rule_problems(plan, rule)
     yield from _not_built(plan)
+    yield from stream_problems(plan)
     yield from _sink_problems(plan)
 
 
@@ -32,12 +34,8 @@ def _not_built(plan: Plan) -> Iterator[Problem]:
     config, source = plan.job.config, plan.job.source
     if config.stream is not None and config.stream.trigger != "available_now":
         yield source.problem(("stream", "trigger"), "only available_now runs yet; a continuous trigger is not built")
-    if config.stream is not None and config.stream.watermark is not None:
-        yield source.problem(("stream", "watermark"), "watermarks are not built yet; take it out")
     if config.stream is not None and config.stream.max_batches is not None:
         yield source.problem(("stream", "max_batches"), "max_batches is not built yet; take it out")
-    if config.stream is not None and config.stream.late != "keep":
-        yield source.problem(("stream", "late"), "late: merge is not built yet; take it out")
 
 
 def _sink_problems(plan: Plan) -> Iterator[Problem]:
