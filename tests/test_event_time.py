@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from conftest import balanced
+from lakehouse import quarantine
+from lakehouse.batches import stateful
+from lakehouse.cli import command
+from lakehouse.errors import LakehouseError
+from lakehouse.pipeline import progress
 
 SOURCE = "bronze.words"
-WINDOWS = """
+HEAD = """
 layer: gold
 source: {delta: {table: bronze.words}}
 read: incremental
 stream: {watermark: {column: at, delay: 10 minutes}}
-transforms:
-  - window: {time_column: at, size: 10 minutes, slide: 5 minutes, group_by: [word], measures: {words: count(*)}}
-sink: {append: {table: gold.words}}
 """
+SLIDING = f"""{HEAD}
+transforms:
+  - window: {{time_column: at, size: 10 minutes, slide: 5 minutes, group_by: [word], measures: {{words: count(*)}}}}
+sink: {{append: {{table: gold.words}}}}
+"""
+TUMBLING = f"""{HEAD}
+rules:
+  - not_null: {{column: word}}
+transforms:
+  - derive: {{columns: {{word: lower(word)}}}}
+  - window:
+      time_column: at
+      size: 10 minutes
+      group_by: [word]
+      measures: {{words: count(*), low: min(size), total: sum(size), mean: sum(size) / count(*)}}
+sink: {{append: {{table: gold.words}}}}
+"""
+SIZED = "at timestamp, word string, size bigint"
 
 
 def at(text: str) -> datetime:
@@ -39,9 +61,21 @@ def shown(rows, *columns):
     )
 
 
-def test_windows_of_sparks_guide_row_for_row(spark, project):
-    """The guide's example: 10-minute windows every 5 minutes, a watermark of 10 minutes, triggers at 12:05 to 12:25."""
-    project.job("words", WINDOWS)
+def flushed(project, name, monkeypatch):
+    """`lakehouse stream flush`, from the project's folder."""
+    monkeypatch.chdir(project.root)
+    assert command(["stream", "flush", name]) == 0
+
+
+def rows_of(project, table):
+    """A table's rows, none where it was never made."""
+    made = (project.lake / table.replace(".", "/")).exists()
+    return project.rows(table) if made else []
+
+
+def test_windows_of_sparks_guide_row_for_row(spark, project, monkeypatch, capsys):
+    """The guide's example: windows of 10 minutes every 5, a watermark of 10 minutes, triggers at 12:10 to 12:25."""
+    project.job("words", SLIDING)
     triggers = [
         [("12:07", "dog"), ("12:08", "owl")],
         [("12:14", "dog"), ("12:09", "cat")],
@@ -53,12 +87,172 @@ def test_windows_of_sparks_guide_row_for_row(spark, project):
         add(spark, project, [(at(time), word) for time, word in rows])
         records.append(project.run("words"))
     first = [("12:00", "12:10", "cat", 1), ("12:00", "12:10", "dog", 2), ("12:00", "12:10", "owl", 1)]
-    given = shown(project.rows("gold.words"), "window_start", "window_end", "word", "words")
-    assert given == first
+    assert shown(project.rows("gold.words"), "window_start", "window_end", "word", "words") == first
     late = shown(project.rows("gold.words__late"), "at", "word", "_watermark", "_window_start", "_window_end")
-    assert late == [
-        ("12:04", "donkey", "12:11", "11:55", "12:05"), ("12:04", "donkey", "12:11", "12:00", "12:10"),
-    ]  # fmt: skip
+    assert late == [("12:04", "donkey", "12:11", "11:55", "12:05"), ("12:04", "donkey", "12:11", "12:00", "12:10")]
     assert all(map(balanced, records))
-    assert [record.rows_late for record in records] == [0, 0, 0, 1]
-    print(records[-1])
+    assert [(record.rows_read, record.rows_late) for record in records] == [(2, 0), (2, 0), (4, 0), (2, 1)]
+    # rows and windows: 9 rows in time are in two windows each, 4 of which are finished
+    assert [record.rows_open for record in records] == [4, 8, 12, 14]
+    assert records[0].notes == ("state: RocksDB, 2 partitions, fixed from now on",)
+    assert [item.name for item in records[3].outputs if item.rows] == ["gold.words__late"]
+    capsys.readouterr()
+    flushed(project, "words", monkeypatch)
+    assert "0 rows in, 9 out, " in capsys.readouterr().out
+    rest = [
+        ("12:05", "12:15", "cat", 1), ("12:05", "12:15", "dog", 2), ("12:05", "12:15", "owl", 2),
+        ("12:10", "12:20", "cat", 1), ("12:10", "12:20", "dog", 1), ("12:10", "12:20", "owl", 2),
+        ("12:15", "12:25", "cat", 1), ("12:15", "12:25", "owl", 2), ("12:20", "12:30", "owl", 1),
+    ]  # fmt: skip
+    assert shown(project.rows("gold.words"), "window_start", "window_end", "word", "words") == first + rest
+    add(spark, project, [(at("12:29"), "cat"), (at("12:34"), "cat")])  # one of a window that is closed now, and a half
+    record = project.run("words")
+    assert (record.rows_valid, record.rows_late, record.rows_open) == (2, 0, 3)
+    assert len(project.rows("gold.words__late")) == 3
+
+
+def stream_of(seed):
+    """A random stream in four parts: most rows a little out of order, some far behind, some broken."""
+    draw, parts = random.Random(seed), []
+    for part in range(4):
+        rows = []
+        for index in range(40):
+            minute = part * 30 + index - draw.choice([0, 0, 0, 3, 8, 8, 35, 70])
+            moment = at("12:00") + timedelta(minutes=minute, seconds=draw.randrange(60))
+            rows.append((moment, draw.choice(["Dog", "cat", "OWL"]), draw.randrange(9)))
+        rows += [(None, "dog", 1), (rows[0][0], None, 2), (datetime(9999, 1, 1, tzinfo=UTC), "dog", 3)]
+        draw.shuffle(rows)
+        parts.append(rows)
+    return parts
+
+
+def die(patch, owner, name, *, after):
+    """Power goes out at a function: before it does its work, or right after."""
+    real = getattr(owner, name)
+
+    def dying(*given, **more):
+        if after:
+            real(*given, **more)
+        raise OSError("out of power")
+
+    patch.setattr(owner, name, dying)
+
+
+DEATHS = [
+    (stateful, "write_to", False), (stateful, "save_late", False), (stateful, "save_late", True),
+    (quarantine, "write", False), (quarantine, "write", True), (progress, "save", False), (progress, "end", False),
+]  # fmt: skip
+
+
+def test_each_row_of_a_stream_killed_between_its_writes_is_in_one_place(spark, project, monkeypatch):
+    project.job("words", TUMBLING)
+    parts, died = stream_of(7), 0
+    for number, rows in enumerate(parts):
+        add(spark, project, rows, schema=SIZED)
+        for owner, name, after in DEATHS if number == 2 else DEATHS[number::4]:
+            with pytest.MonkeyPatch.context() as patch:
+                die(patch, owner, name, after=after)
+                try:
+                    project.run("words")
+                except LakehouseError as error:
+                    assert "out of power" in str(error)
+                    died += 1
+        project.run("words")
+        if number == 1:  # the crash took Spark's own commit of the last micro-batch away
+            newest = max(
+                (project.lake / "_checkpoints/words/stream/commits").glob("[0-9]*"), key=lambda file: int(file.name)
+            )
+            newest.unlink()
+    assert died >= 10
+    flushed(project, "words", monkeypatch)
+    good = [
+        (moment, word.lower()) for rows in parts for moment, word, _ in rows if moment and word and moment.year < 9999
+    ]
+    windows, late = project.rows("gold.words"), project.rows("gold.words__late")
+    found = Counter({(row["window_start"], row["word"]): row["words"] for row in windows})
+    assert len(found) == len(windows)
+    found.update((row["_window_start"], row["word"]) for row in late)
+    assert found == Counter((moment.replace(minute=moment.minute // 10 * 10, second=0), word) for moment, word in good)
+    assert late
+    assert all(row["_window_end"] <= row["_watermark"] for row in late)
+    reasons = Counter(reason["rule"] for row in project.rows("gold.words__quarantine") for reason in row["reasons"])
+    assert reasons == {"window": 8, "not_null(word)": 4}
+
+
+def test_late_rows_are_merged_into_their_windows_so_that_batch_and_stream_are_equal(spark, project, monkeypatch):
+    project.job("words", TUMBLING.replace("delay: 10 minutes}", "delay: 10 minutes}, late: merge"))
+    stream = TUMBLING.partition("transforms:")[2]
+    project.job("whole", "layer: gold\nsource: {delta: {table: bronze.words}}\nstream: {watermark: {column: at, delay: 10 minutes}}\n"
+                "rules: [not_null: {column: word}]\ntransforms:" + stream.replace("append: {table: gold.words}", "overwrite: {table: gold.whole}"))  # fmt: skip
+    notes: list[str] = []
+    for number, rows in enumerate(stream_of(11)):
+        add(spark, project, rows, schema=SIZED)
+        if number == 2:
+            with pytest.MonkeyPatch.context() as patch:
+                die(patch, stateful, "save_late", after=True)
+                with pytest.raises(LakehouseError, match="out of power"):
+                    project.run("words")
+        record = project.run("words")
+        assert balanced(record)
+        notes += record.notes
+    flushed(project, "words", monkeypatch)
+    record = project.run("whole")
+    assert record.rows_quarantined == 12
+    assert project.rows("gold.words") == project.rows("gold.whole")
+    assert any(note.startswith("late rows were added to ") for note in notes)
+    assert not (project.lake / "gold/words__late").exists()
+
+
+def test_sessions_and_repeats_of_a_stream(spark, project, monkeypatch):
+    project.job(
+        "sessions",
+        f"""{HEAD}
+transforms:
+  - session_window: {{time_column: at, gap: 5 minutes, group_by: [word], measures: {{words: count(*)}}}}
+sink: {{merge: {{table: gold.sessions, keys: [word, session_start]}}}}
+""",
+    )
+    project.job(
+        "whole",
+        """
+layer: gold
+source: {delta: {table: bronze.words}}
+transforms:
+  - session_window: {time_column: at, gap: 5 minutes, group_by: [word], measures: {words: count(*)}}
+sink: {overwrite: {table: gold.whole}}
+""",
+    )
+    project.job(
+        "first",
+        f"""{HEAD}
+transforms:
+  - deduplicate: {{keys: [word], within: 10 minutes}}
+sink: {{append: {{table: gold.first}}}}
+""",
+    )
+    records = []
+    for rows in (
+        [("12:00", "cat"), ("12:04", "cat"), ("12:01", "dog"), ("12:00", "cat")],
+        [("12:08", "cat"), ("12:30", "owl"), ("12:20", "cat"), ("12:02", "dog")],
+        [("12:12", "emu"), ("12:25", "cat"), ("12:50", "owl")],
+    ):
+        add(spark, project, [(at(time), word) for time, word in rows])
+        records.append((project.run("sessions"), project.run("first")))
+    assert all(balanced(record) for pair in records for record in pair)
+    assert [sessions.rows_late for sessions, _ in records] == [0, 0, 1]
+    late = shown(project.rows("gold.sessions__late"), "at", "word", "_watermark")
+    assert late == [("12:12", "emu", "12:20")]
+    flushed(project, "sessions", monkeypatch)
+    project.run("whole")
+    columns = ("session_start", "session_end", "word", "words")
+    expected = [
+        ("12:00", "12:13", "cat", 4), ("12:01", "12:07", "dog", 2), ("12:20", "12:30", "cat", 2),
+        ("12:30", "12:35", "owl", 1), ("12:50", "12:55", "owl", 1),
+    ]  # fmt: skip
+    assert shown(project.rows("gold.sessions"), *columns) == expected
+    assert shown(project.rows("gold.whole"), *columns) == sorted([*expected, ("12:12", "12:17", "emu", 1)])
+    # a repeat within the delay is dropped; a row behind the watermark is late, whether or not it is a repeat
+    assert [(first.rows_valid, first.rows_dropped, first.rows_late, first.rows_open) for _, first in records] == [
+        (2, 2, 0, 0), (1, 3, 0, 0), (2, 0, 1, 0),
+    ]  # fmt: skip
+    assert shown(project.rows("gold.first__late"), "at", "word") == [("12:12", "emu")]

@@ -96,7 +96,8 @@ def run_line(result: Result) -> str:
     version = (
         ", ".join(f"{item.name}@{item.version}" for item in record.outputs if item.version is not None) or "nothing new"
     )
-    broken = f", {record.rows_quarantined:,} quarantined" if record.rows_quarantined else ""
+    counts = {name: getattr(record, f"rows_{name}") for name in ("quarantined", "late", "open")}
+    broken = "".join(f", {count:,} {name}" for name, count in counts.items() if count)
     return f"{record.state}  {record.job}: {record.rows_read:,} rows in, {record.rows_to_sink:,} out{broken}, {record.seconds:.1f} s, {version}"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lakehouse import api, reports
 from lakehouse.config.project_files import find_job
-from lakehouse.errors import ConfigError, counted
+from lakehouse.errors import ConfigError
 from lakehouse.lease import held
 from lakehouse.planning.graph import Result
 from lakehouse.planning.plan import Plan
@@ -24,7 +24,6 @@ def stream_flush(options: argparse.Namespace) -> int:
     with held(plan.layout, api.lease_names([plan])):
         record = run_plan(plan, get_spark(plan.name, short=api.are_short([plan])), flush=True)
     print(reports.run_line(Result(plan.name, record)))
-    print(f"{plan.name}: {counted(record.rows_open, 'row')} still open")
     return 0
 
 

@@ -50,7 +50,7 @@ def streamed(batch: Batch, raw: DataFrame, others: Mapping[str, DataFrame]) -> D
     tables = {**batch.tables, **{name: rows for name, rows in marked.items() if name}}
     with explained(plan, step):
         given = _counting(step).call(marked[""], tables=tables, times=times_of(plan))
-    parts = [given.select(F.struct(*map(col, given.columns)).alias(GIVEN))]
+    parts: list[DataFrame] = [given.select(F.struct(*map(col, given.columns)).alias(GIVEN))]
     parts += [_passing(plan, name, rows) for name, rows in judged.items()]
     return reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), parts)
 
