@@ -151,7 +151,9 @@ def test_what_a_plan_needs_is_imported_without_spark():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "examples" / "retail"], ids=["shop", "retail"])
+@pytest.mark.parametrize(
+    "folder", [ROOT, ROOT / "examples" / "retail", ROOT / "examples" / "streams"], ids=["shop", "retail", "streams"]
+)
 def test_every_script_has_a_job_that_plans_and_every_job_its_script(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("ONLINE_RETAIL_DIR", str(tmp_path))
     scripts = {file.stem: file for file in (folder / "jobs").glob("*.py")}

@@ -155,7 +155,10 @@ def plan_text(plan: Plan) -> str:
         f"  write      {_step_text(sink.step)}{_layout_text(sink)}" + (f" where {sink.where}" if sink.where else "")
         for sink in plan.sinks
     ]
+    lines += [f"  watermark  {name or 'source'}: {item.column}, {item.delay}" for name, item in plan.watermarks.items()]
     lines.append(f"  broken     {plan.quarantine}")
+    if plan.state is not None:
+        lines.append(f"  late       {'into their windows' if plan.merges_late else plan.late}")
     return "\n".join(lines)
 
 

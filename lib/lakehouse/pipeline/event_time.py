@@ -25,7 +25,7 @@ from lakehouse.errors import ConfigError, counted
 from lakehouse.event_time import last_end, micros
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.run_state import Run, batch_of, new_intent
-from lakehouse.pipeline.stream_checkpoints import plan_empty_batch, watermark_of
+from lakehouse.pipeline.stream_checkpoints import last_watermark, plan_empty_batch, watermark_of
 from lakehouse.planning.plan import Plan
 from lakehouse.raw_rows import schema_of
 from lakehouse.registry import length_of
@@ -72,18 +72,37 @@ def state_after(state: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
 
 
 def settle_state(run: Run, query: StreamingQuery) -> None:
-    """After a query's last micro-batch: what only Spark knows of its state, and what keeps it waiting."""
-    plan = run.plan
-    name = state_of(plan).name
+    """After a query's last micro-batch: what is open by what only Spark knows of its state."""
+    name = state_of(run.plan).name
     if name == "deduplicate":  # which gives a row at once, and remembers its key alone
         run.progress = replace(run.progress, state={**run.progress.state, "open": 0})
     if name == "stream_join" and query.lastProgress is not None:
         held = sum(item.numRowsTotal for item in query.lastProgress.stateOperators)
         run.progress = replace(run.progress, state={**run.progress.state, "open": held})
-        run.record = replace(run.record, notes=(*run.record.notes, *_waiting(run)))
     run.record = replace(run.record, rows_open=run.progress.state["open"])
     if not run.progress.fresh:
         progress.save(run.folder, run.progress)
+
+
+def catch_up_watermark(run: Run) -> bool:
+    """Plans a micro-batch of no rows where a join's watermark is behind its inputs; False where it is not.
+
+    Spark forgets at each start how far each input was, so that two that bring rows by turns would never move it.
+    """
+    latest, marks = run.progress.state["latest"], run.plan.watermarks
+    if len(marks) < 2 or latest.keys() != marks.keys():
+        return False
+    reached = min(latest[name] - micros(length_of(mark.delay)) for name, mark in marks.items()) // 1000
+    if reached <= last_watermark(f"{run.folder}/stream"):
+        return False
+    plan_empty_batch(f"{run.folder}/stream", reached, int(time.time() * 1000))
+    return True
+
+
+def tell_state(run: Run) -> None:
+    """At a run's end: which input of a join holds the watermark back."""
+    if len(run.plan.watermarks) > 1:
+        run.record = replace(run.record, notes=(*run.record.notes, _waiting(run)))
 
 
 def push_watermark(run: Run) -> bool:
@@ -122,16 +141,16 @@ def _closed_after(plan: Plan, name: str, latest: int) -> int:
     return latest + (0 if name else micros(length_of(step.option("within")))) + 1_000
 
 
-def _waiting(run: Run) -> list[str]:
+def _waiting(run: Run) -> str:
     """Which input holds the watermark back: an idle one lets no row without a partner out."""
     marks = run.plan.watermarks
     source = str(run.plan.source.option("table") or run.plan.source.name)
     silent = [name or source for name in marks if name not in run.progress.state["latest"]]
     if silent:
-        return [f"the watermark has not begun: {', '.join(silent)} has brought no row yet"]
+        return f"the watermark has not begun: {', '.join(silent)} has brought no row yet"
     ends = {
         name: latest - micros(length_of(marks[name].delay)) for name, latest in run.progress.state["latest"].items()
     }
     name = min(ends, key=lambda name: ends[name])
     latest = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=run.progress.state["latest"][name])
-    return [f"the watermark waits for {name or source}, whose latest row is of {latest:%Y-%m-%d %H:%M:%S}"]
+    return f"the watermark waits for {name or source}, whose latest row is of {latest:%Y-%m-%d %H:%M:%S}"

@@ -13,7 +13,7 @@ from lakehouse.batches.batch import check
 from lakehouse.batches.step_errors import explained
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
-from lakehouse.pipeline.event_time import push_watermark, settle_state, with_state
+from lakehouse.pipeline.event_time import catch_up_watermark, push_watermark, settle_state, tell_state, with_state
 from lakehouse.pipeline.reading import read_of, source_table
 from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
@@ -29,8 +29,10 @@ def take_stream(run: Run, *, flush: bool = False) -> None:
     query = _ended_query(run, _stream(run))
     if run.plan.state is not None:
         settle_state(run, query)
-        if flush and push_watermark(run):
-            settle_state(run, _ended_query(run, _stream(run)))
+        for is_planned in (catch_up_watermark, *([push_watermark] if flush else [])):
+            if is_planned(run):
+                settle_state(run, _ended_query(run, _stream(run)))
+        tell_state(run)
     if run.progress.stream is None and not run.progress.fresh:
         run.progress = replace(run.progress, stream=str(query.id))
         progress.save(run.folder, run.progress)

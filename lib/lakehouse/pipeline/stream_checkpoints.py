@@ -128,6 +128,16 @@ def watermark_of(folder: str, number: int) -> int:
     return int(_planned(folder, number)[0]["batchWatermarkMs"]) if number >= 0 else 0
 
 
+def last_watermark(folder: str) -> int:
+    """The watermark that the last batch ended with, in milliseconds; 0 where none has run."""
+    commits = _batches(f"{folder}/commits")
+    if not commits:
+        return 0
+    _require_whole(f"{folder}/commits/{commits[-1]}", lines=2)
+    ended = (_text(f"{folder}/commits/{commits[-1]}") or "").strip().split("\n")
+    return max(int(json.loads(ended[1]).get("nextBatchWatermarkMs", 0)), watermark_of(folder, commits[-1]))
+
+
 def plan_empty_batch(folder: str, watermark: int, now: int) -> None:
     """Plans one more batch, of no rows, with this watermark: Spark runs it at its next start. Both in milliseconds."""
     number = max(_batches(f"{folder}/offsets"))

@@ -7,7 +7,7 @@ from typing import Literal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.event_time import micros, require_time
+from lakehouse.event_time import require_time
 from lakehouse.frames import BRONZE_COLUMNS, HIDDEN_PREFIX, col, require_columns, visible
 from lakehouse.registry import Columns, Duration, Name, length_of, transform
 
@@ -36,7 +36,7 @@ def stream_join(
     twice = sorted({name.lower() for name in visible(df)} & {name.lower() for name in visible(right)})
     if twice:
         raise ValueError(f"both sides have {', '.join(twice)}; rename them in one")
-    later = col(ours) + F.make_dt_interval(secs=F.lit(micros(length_of(within)) / 1_000_000))
+    later = col(ours) + F.lit(length_of(within))  # a literal: Spark must see how long a row can wait
     same = [col(name) == col(key) for name, key in keys.items()]
     near = [col(theirs) >= col(ours), col(theirs) <= later]
     joined = df.join(right, on=reduce(Column.__and__, [*same, *near]), how=how)
