@@ -76,8 +76,9 @@ def settle_state(run: Run, query: StreamingQuery) -> None:
     name = state_of(run.plan).name
     if name == "deduplicate":  # which gives a row at once, and remembers its key alone
         run.progress = replace(run.progress, state={**run.progress.state, "open": 0})
-    if name == "stream_join" and query.lastProgress is not None:
-        held = sum(item.numRowsTotal for item in query.lastProgress.stateOperators)
+    worked = [item.stateOperators for item in query.recentProgress if item.stateOperators]
+    if name == "stream_join" and worked:  # a query that found nothing to do tells of no state
+        held = sum(item.numRowsTotal for item in worked[-1])
         run.progress = replace(run.progress, state={**run.progress.state, "open": held})
     run.record = replace(run.record, rows_open=run.progress.state["open"])
     if not run.progress.fresh:
