@@ -122,6 +122,7 @@ def stream_of(seed):
             moment = at("12:00") + timedelta(minutes=minute, seconds=draw.randrange(60))
             rows.append((moment, draw.choice(["Dog", "cat", "OWL"]), draw.randrange(9)))
         rows += [(None, "dog", 1), (rows[0][0], None, 2), (datetime(9999, 1, 1, tzinfo=UTC), "dog", 3)]
+        rows += [(datetime(1969, 12, 31, 23, 59, tzinfo=UTC), "dog", 4)]  # before any watermark that Spark knows
         draw.shuffle(rows)
         parts.append(rows)
     return parts
@@ -145,7 +146,7 @@ DEATHS = [
 ]  # fmt: skip
 
 
-def test_each_row_of_a_stream_killed_between_its_writes_is_in_one_place(spark, project, monkeypatch):
+def test_each_row_of_a_stream_killed_between_its_writes_is_in_one_place(spark, project, monkeypatch, capsys):
     project.job("words", TUMBLING)
     parts, died = stream_of(7), 0
     for number, rows in enumerate(parts):
@@ -165,7 +166,9 @@ def test_each_row_of_a_stream_killed_between_its_writes_is_in_one_place(spark, p
             (folder / str(newest)).unlink()
             (folder / f".{newest}.crc").unlink()
     assert died >= 10
+    capsys.readouterr()
     flushed(project, "words", monkeypatch)
+    assert " open" not in capsys.readouterr().out
     good = [
         (moment, word.lower()) for rows in parts for moment, word, _ in rows if moment and word and moment.year < 9999
     ]

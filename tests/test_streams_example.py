@@ -10,8 +10,8 @@ from deltalake import DeltaTable, QueryBuilder
 
 from conftest import balanced
 from lakehouse import run
-from lakehouse.planning.planner import plan_job
 from lakehouse.pipeline.run import run_plan
+from lakehouse.planning.planner import plan_job
 from lakehouse.sample_data import write_shop
 from shop import ROOT
 

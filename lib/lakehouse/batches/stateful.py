@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from lakehouse import quarantine
 from lakehouse.batches.batch import totals, write_to
 from lakehouse.batches.batch_rows import Batch, Outcome
-from lakehouse.batches.counting import Taken, observed
+from lakehouse.batches.counting import Taken
 from lakehouse.batches.event_rows import GIVEN, INPUT, PASSING
 from lakehouse.batches.event_times import state_of
 from lakehouse.batches.gate import is_gated, refusal, refused, refused_counts
@@ -88,7 +88,7 @@ def _held(batch: Batch, rows: DataFrame, seen: Seen) -> _Held:
     marked = marked.withColumn(MISSED, F.filter(col(_ENDS), lambda end: end <= late))
     kept = col(GIVEN).isNotNull() | (col(FATE) > VALID) | (F.size(col(MISSED)) > 0)
     found = marked.observe(counted, *_counters(plan, marked)).where(kept).localCheckpoint()
-    figures = {name: int(value) for name, value in (observed(counted) or {}).items() if value is not None}
+    figures = {name: int(value) for name, value in counted.get.items() if value is not None}
     dimensions = {name[len(_DIMENSION) :]: value for name, value in figures.items() if name.startswith(_DIMENSION)}
     return _Held(found, _balanced(plan, figures), figures, dimensions)
 

@@ -45,7 +45,8 @@ def with_state(run: Run, stream: DataFrame) -> DataFrame:
         said = f"the state that {run.folder} holds was begun by other options of it; put them back, or run with --full-refresh"
         raise ConfigError(state_of(plan).problem(said))
     for key, value in {**_STORE, _PARTITIONS: str(state["partitions"])}.items():
-        run.spark.conf.set(key, value)
+        if key not in plan.job.config.spark:
+            run.spark.conf.set(key, value)
     if not run.progress.state:
         note = f"state: RocksDB, {counted(state['partitions'], 'partition')}, fixed from now on"
         run.record = replace(run.record, notes=(*run.record.notes, note))
