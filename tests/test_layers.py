@@ -22,7 +22,7 @@ LIB = ROOT / "lib" / "lakehouse"
 LAYERS = {
     0: "command_words errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types contract_options frames interrupts refusals registry spark_errors storage",
-    2: "commits config copying csv_files ending history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
+    2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
     3: "batch_log cdc_formats conform diagnosis expectations lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
@@ -151,7 +151,9 @@ def test_what_a_plan_needs_is_imported_without_spark():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "examples" / "retail"], ids=["shop", "retail"])
+@pytest.mark.parametrize(
+    "folder", [ROOT, ROOT / "examples" / "retail", ROOT / "examples" / "streams"], ids=["shop", "retail", "streams"]
+)
 def test_every_script_has_a_job_that_plans_and_every_job_its_script(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("ONLINE_RETAIL_DIR", str(tmp_path))
     scripts = {file.stem: file for file in (folder / "jobs").glob("*.py")}

@@ -126,9 +126,8 @@ def test_a_plan_binds_every_word_of_a_job(project):
         pytest.param("layer: silver\nsource:\n  delta: {table: a.b, path: c}\n" + SINK,
                      ["conf/x.yml:3: source 'delta': needs either 'table' or 'path'"], id="delta of two"),
         pytest.param("layer: silver\nsource:\n  delta: {table: silver.x}\n" + SINK, ["conf/x.yml:5: 'silver.x' is both input and target"], id="own target"),
-        pytest.param(HEAD + SINK + "stream: {trigger: 10 seconds, max_batches: 3}\n",
-                     ["conf/x.yml:6: max_batches is not built yet; take it out",
-                      "conf/x.yml:6: only available_now runs yet; a continuous trigger is not built"], id="what is not built is refused"),
+        pytest.param(HEAD + SINK + "stream: {trigger: 10 seconds}\n",
+                     ["conf/x.yml:6: it goes on with what is new, and this job reads all each time; set read: incremental"], id="a stream of everything"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_line(project, text, expected):

@@ -269,7 +269,7 @@ def test_a_wrong_trigger_and_a_stream_of_everything_are_refused(here):
         "silver_events",
         SILVER.replace("stream:", "read: full\nstream:").replace("    read: full\n", "    read: full\n    "),
     )
-    with pytest.raises(ConfigError, match="takes what is new"):
+    with pytest.raises(ConfigError, match="goes on with what is new"):
         here.run("silver_events")
 
 

@@ -117,7 +117,7 @@ def planned(files: Sequence[Path], env: str | None) -> list[Plan]:
 
 def lease_names(plans: list[Plan]) -> list[str]:
     """What a run of these jobs must own alone: each job and each table that it writes."""
-    return [name for plan in plans for name in (f"job-{plan.name}", *plan.outputs, plan.quarantine)]
+    return [name for plan in plans for name in (f"job-{plan.name}", *plan.outputs, *plan.asides)]
 
 
 def are_short(plans: list[Plan]) -> bool:

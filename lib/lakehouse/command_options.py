@@ -156,6 +156,18 @@ def profile_options(parser: Parser) -> None:
     parser.add_argument("--suggest", action="store_true", help="print rules as YAML that hold for the table")
 
 
+def stream_flush_options(parser: Parser) -> None:
+    parser.add_argument("job", metavar="JOB", help="a name in conf/ or a path to a YAML file")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+
+
+STREAM = (
+    Command(
+        "flush", "stream_commands.stream_flush", "take what is new, then close the windows that still wait for more",
+        "stream flush gold_order_minutes", stream_flush_options,
+    ),
+)  # fmt: skip
+
 COMMANDS = (
     Command(
         "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
@@ -203,6 +215,7 @@ COMMANDS = (
         "rebuild", "table_commands.rebuild", "make a table anew from its source and show how it differs; replaces nothing unless told to",
         "rebuild silver.customers_history", rebuild_options,
     ),
+    Command("stream", "", "close what a stream holds open", "stream flush gold_order_minutes", parts=STREAM),
     Command(
         "profile", "profile_commands.profile_table", "measure a table, column by column, or suggest rules for it; needs no Spark",
         "profile silver.orders", profile_options,

@@ -17,7 +17,8 @@ class Ending:
     """Asked between two batches; the one in hand is finished always.
 
     `told` is set by a signal and is shared by the jobs of a program; `deadline` is on the monotonic clock; `batches`
-    counts down to 0, where there is a limit. `once`: the run ends when nothing new is there, whatever its job's trigger.
+    counts down to 0, where there is a limit. `once`: the run ends when nothing new is there, whatever its job's trigger;
+    `flush`: windows that wait for more are closed then.
     """
 
     layout: Layout
@@ -26,6 +27,7 @@ class Ending:
     deadline: float | None = None
     batches: int | None = None
     once: bool = False
+    flush: bool = False
     _looked: float = 0.0
     _reason: str | None = None
 

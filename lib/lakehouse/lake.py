@@ -91,6 +91,11 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
     return reader.load(path)
 
 
+def stream(spark: SparkSession, path: str) -> DataFrame:
+    """The table's rows as a stream: those that are there, then what is appended."""
+    return spark.readStream.format("delta").load(path)
+
+
 def save(
     df: DataFrame, path: str, commit: Commit, *, mode: str, partition_by: Sequence[str] = (), options: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip

@@ -46,7 +46,7 @@ _BY_POSITION: dict[Kind, tuple[str, ...]] = {
 }
 
 # Given by the pipeline to a function that asks for them by name; never options.
-GIVEN = frozenset({"now", "tables", "read", "counted", "profiles"})
+GIVEN = frozenset({"now", "tables", "event_times", "read", "counted", "profiles"})
 
 # before a parameter's name in its model: pydantic keeps names like `schema` and `copy` for itself
 _FIELD = "option_"

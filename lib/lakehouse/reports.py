@@ -96,7 +96,8 @@ def run_line(result: Result) -> str:
     version = (
         ", ".join(f"{item.name}@{item.version}" for item in record.outputs if item.version is not None) or "nothing new"
     )
-    broken = f", {record.rows_quarantined:,} quarantined" if record.rows_quarantined else ""
+    counts = {name: getattr(record, f"rows_{name}") for name in ("quarantined", "late", "open")}
+    broken = "".join(f", {count:,} {name}" for name, count in counts.items() if count)
     return f"{record.state}  {record.job}: {record.rows_read:,} rows in, {record.rows_to_sink:,} out{broken}, {record.seconds:.1f} s, {version}"
 
 
@@ -154,7 +155,10 @@ def plan_text(plan: Plan) -> str:
         f"  write      {_step_text(sink.step)}{_layout_text(sink)}" + (f" where {sink.where}" if sink.where else "")
         for sink in plan.sinks
     ]
+    lines += [f"  watermark  {name or 'source'}: {item.column}, {item.delay}" for name, item in plan.watermarks.items()]
     lines.append(f"  broken     {plan.quarantine}")
+    if plan.state is not None:
+        lines.append(f"  late       {'into their windows' if plan.merges_late else plan.late}")
     return "\n".join(lines)
 
 

@@ -7,12 +7,16 @@ import json
 import time
 from pathlib import Path
 
-from lakehouse import api, batch_log, stream_reports
+from lakehouse import api, batch_log, reports, stream_reports
 from lakehouse.config.project_files import find_job
-from lakehouse.ending import ask_to_end, take_back
+from lakehouse.ending import Ending, ask_to_end, take_back
 from lakehouse.errors import BusyError, ConfigError, LakehouseError
 from lakehouse.lease import held, is_held
 from lakehouse.pipeline import checkpoints, progress
+from lakehouse.planning.graph import Result
+from lakehouse.planning.plan import Plan
+from lakehouse.session import get_spark
+from lakehouse.storage import require_reachable
 from lakehouse.tables import Layout
 
 _STEP = 0.5  # seconds between two looks
@@ -107,3 +111,23 @@ def _await_end(layout: Layout, job: str, until: float) -> None:
         if time.monotonic() > until:
             raise BusyError(f"{job} still has its batch in hand; it ends after that")
         time.sleep(_STEP)
+
+
+def stream_flush(options: argparse.Namespace) -> int:
+    """Runs a job to the end of what is new, then closes what its state holds open: what comes for it later is late."""
+    from lakehouse.pipeline.run import run_plan
+
+    plan = _with_state(find_job(options.job, Path.cwd()), options.env)
+    require_reachable(plan.layout.root)
+    with held(plan.layout, api.lease_names([plan])):
+        spark = get_spark(plan.name, short=api.are_short([plan]))
+        record = run_plan(plan, spark, Ending(plan.layout, plan.name, once=True, flush=True))
+    print(reports.run_line(Result(plan.name, record)))
+    return 0
+
+
+def _with_state(file: Path, env: str | None) -> Plan:
+    plan = api.planned([file], env)[0]
+    if plan.state is None:
+        raise ConfigError(f"{plan.name} holds nothing open: it is no stream with a window, a session or a join")
+    return plan

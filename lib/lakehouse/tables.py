@@ -11,6 +11,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
 
 QUARANTINE_SUFFIX = "__quarantine"
+LATE_SUFFIX = "__late"
 
 
 def is_table_name(name: str) -> bool:
@@ -92,6 +93,13 @@ class Layout:
 
 def quarantine_table(name: str | None, layer: str, job: str, targets: list[str]) -> str:
     """The quarantine's table: as named, else beside the only target, else the job's own."""
-    if name:
-        return name
-    return f"{targets[0] if len(targets) == 1 else f'{layer}.{job}'}{QUARANTINE_SUFFIX}"
+    return name or f"{_own(layer, job, targets)}{QUARANTINE_SUFFIX}"
+
+
+def late_table(layer: str, job: str, targets: list[str]) -> str:
+    """The table of rows that came too late: beside the only target, else the job's own."""
+    return f"{_own(layer, job, targets)}{LATE_SUFFIX}"
+
+
+def _own(layer: str, job: str, targets: list[str]) -> str:
+    return targets[0] if len(targets) == 1 else f"{layer}.{job}"

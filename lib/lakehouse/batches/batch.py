@@ -49,7 +49,7 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
         known = completed(batch, raw, known)
         require_gate(batch, raw, known)
     said = judged_by_suite(batch, raw, one.rows, known) if known is not None else []
-    written = [_write(batch, raw, one.rows, sink, known) for sink in batch.plan.sinks]
+    written = [write_to(batch, raw, one.rows, sink, known) for sink in batch.plan.sinks]
     known = completed(batch, raw, known or _taken_by(written, one) or taken_from_everything(batch, raw))
     tally = Observation()
     broken = save_evidence(batch, raw, known.counts, "quarantine", tally)
@@ -57,7 +57,7 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     results = () if REPLAYED in raw.columns else results_of(batch, raw, known, tally if broken is not None else None)
     ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))
     notes = [note for item in written for note in item.notes] + said + warnings(known.verdicts)
-    counts = known.counts | _totals(written)
+    counts = known.counts | totals(written)
     return Outcome(counts, tuple(written), broken, tuple(dict.fromkeys(ignored)), tuple(notes), results)
 
 
@@ -88,7 +88,7 @@ def _taken_by(written: Sequence[Written], one: Pass) -> Taken | None:
     return one.taken() if any(not item.repeated for item in written) else None
 
 
-def _totals(written: Sequence[Written]) -> dict[str, int]:
+def totals(written: Sequence[Written]) -> dict[str, int]:
     """What became of the rows that reached the sinks."""
     totals = {
         f"rows_{what}": sum(getattr(item, what) for item in written)
@@ -97,7 +97,8 @@ def _totals(written: Sequence[Written]) -> dict[str, int]:
     return totals | {"rows_to_sink": sum(item.rows for item in written)}
 
 
-def _write(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, known: Taken | None) -> Written:
+def write_to(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, known: Taken | None) -> Written:
+    """Writes to one sink those of the rows that it takes, once for this batch."""
     plan = batch.plan
     with constraints_named(sink.target, personal_columns(plan)), explained(plan, sink.step):
         if plan.job.config.sinks:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import lake, rule_results
 from lakehouse.batches.cdc_rows import with_refused
+from lakehouse.batches.event_times import flagged_untimed, times_of
 from lakehouse.batches.job_columns import shape_of
 from lakehouse.batches.routes import fits
 from lakehouse.batches.rule_checks import DELETES, FLAG, TRUNCATES, checks_of, deleting, truncating
@@ -25,7 +26,7 @@ from lakehouse.commits import Commit
 from lakehouse.conform import Shape, conform
 from lakehouse.errors import ConfigError, Problem
 from lakehouse.frames import EXTRA, FATE, REASONS, SKIPPED, col
-from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
+from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step, keeps_state
 from lakehouse.quality import WARNED, Check, with_fate
 from lakehouse.registry import call_options
 from lakehouse.rule_results import RuleResult
@@ -46,6 +47,7 @@ class Batch:
     origin: str
     input: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    clock: Column | None = None  # of a stream's own query: the time of each micro-batch
 
     @cached_property
     def tables(self) -> dict[str, DataFrame]:
@@ -63,7 +65,7 @@ class Batch:
     @cached_property
     def checks(self) -> list[tuple[RuleStep, Check]]:
         """The rules that name rows as columns, each with its step; a set rule's is there once its flag is."""
-        return checks_of(self.plan, self.now)
+        return checks_of(self.plan, self.now if self.clock is None else self.clock)
 
     def profiles(self, rule: str) -> list[Any]:
         """What a rule on the whole batch kept of earlier accepted runs, the newest first."""
@@ -93,6 +95,9 @@ class Outcome:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     results: tuple[RuleResult, ...] = ()
+    state: Mapping[str, int] = field(default_factory=dict)
+    """Of a stream with state: rows `placed` in it, rows `closed` in what it gave, and by input the `latest` time of one
+    that it took (microseconds)."""
 
 
 def checked(batch: Batch, raw: DataFrame) -> DataFrame:
@@ -125,7 +130,11 @@ def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, str, D
     and the name of the reason."""
     for step in batch.plan.transforms:
         with explained(batch.plan, step):
-            rows = step.call(rows, now=batch.now, tables=batch.tables)
+            flagged = flagged_untimed(batch.plan, step, rows, batch.now)
+            if flagged is not None:
+                # as the source's: `extras` of the transform speaks of what it takes out itself
+                rows = _without_extras(on_extras(batch.plan.source, step.name, flagged))
+            rows = step.call(rows, now=batch.now, tables=batch.tables, event_times=times_of(batch.plan))
             if not isinstance(rows, DataFrame):
                 raise ValueError("it must return a DataFrame")
             if EXTRA in rows.columns:
@@ -155,7 +164,8 @@ def _without_extras(flagged: DataFrame) -> DataFrame:
 
 def takes_out(plan: Plan) -> bool:
     """True where rows can be taken out after the rules."""
-    return bool(guarded(plan)) or any(step.entry.traits.get("takes_out") for step in plan.transforms)
+    found = any(step.entry.traits.get("takes_out") or keeps_state(step) for step in plan.transforms)
+    return found or bool(guarded(plan))
 
 
 def guarded(plan: Plan) -> list[SinkStep]:

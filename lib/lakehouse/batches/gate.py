@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
@@ -36,17 +37,27 @@ def is_gated(plan: Plan) -> bool:
 
 def require_gate(batch: Batch, raw: DataFrame, known: Taken) -> None:
     """Raises Refused where the batch must not reach its target; its broken rows are in the quarantine then."""
-    reason = _refusal(batch, raw, known)
+    reason = refusal(batch.plan, known, partial(_named_reasons, batch, raw))
     if reason is None:
         return
-    counts = known.counts
-    counts = {**counts, "rows_quarantined": counts["rows_quarantined"] + counts["rows_failed"],
-              "rows_valid": counts["rows_valid"] - counts["rows_failed"]}  # fmt: skip
+    counts = refused_counts(known.counts)
     tally = Observation()
     broken = save_evidence(batch, raw, counts, f"evidence/{batch.run_id}", tally)
     results = results_of(batch, raw, known, tally if broken is not None else None)
-    kept = f", the broken rows are in {batch.plan.quarantine}" if counts["rows_quarantined"] else ""
-    raise Refused(f"{reason}; nothing was written to the target{kept}", Outcome(counts, (), broken, results=results))
+    raise refused(batch.plan, reason, Outcome(counts, (), broken, results=results))
+
+
+def refused(plan: Plan, reason: str, outcome: Outcome) -> Refused:
+    """The refusal as it is told, with where its evidence is."""
+    kept = f", the broken rows are in {plan.quarantine}" if outcome.counts["rows_quarantined"] else ""
+    return Refused(f"{reason}; nothing was written to the target{kept}", outcome)
+
+
+def refused_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts where nothing reaches the target: the rows that fail the run are in the quarantine too."""
+    failed = counts["rows_failed"]
+    moved = {"rows_quarantined": counts["rows_quarantined"] + failed, "rows_valid": counts["rows_valid"] - failed}
+    return {**counts, **moved}
 
 
 def warnings(verdicts: Sequence[Judged]) -> list[str]:
@@ -55,24 +66,24 @@ def warnings(verdicts: Sequence[Judged]) -> list[str]:
     return notes + [item.said for item in verdicts if item.verdict.broken and item.rule.settings.on_fail == "warn"]
 
 
-def _refusal(batch: Batch, raw: DataFrame, known: Taken) -> str | None:
-    """Why the batch must not reach its target, or None."""
+def refusal(plan: Plan, known: Taken, named: Callable[[int], str]) -> str | None:
+    """Why a batch must not reach its target, or None; `named` tells the reasons of the rows of a fate."""
     counts = known.counts
     read, broken = counts["rows_read"], counts["rows_quarantined"]
     if counts["rows_failed"]:
-        return f"{counts['rows_failed']} of {read} rows fail the run: {_named_reasons(batch, raw, FAILED)}"
+        return f"{counts['rows_failed']} of {read} rows fail the run: {named(FAILED)}"
     failed = [item.said for item in known.verdicts if item.verdict.broken and item.rule.settings.on_fail == "fail"]
     if failed:
         return "; ".join(failed)
-    gate = batch.plan.job.config.quality_gate
+    gate = plan.job.config.quality_gate
     if gate is None:
         return None
-    short = _too_few(batch.plan, gate, read)
+    short = _too_few(plan, gate, read)
     if short is not None or not read:
         return short
     allowed = _too_many(gate, broken, read)
     if allowed is not None:
-        said = f"{broken} of {read} rows ({broken / read:.1%}) are broken ({_named_reasons(batch, raw, QUARANTINED)})"
+        said = f"{broken} of {read} rows ({broken / read:.1%}) are broken ({named(QUARANTINED)})"
         return f"{said}, quality_gate allows {allowed}"
     return _too_bad(gate, known.dimensions, read)
 

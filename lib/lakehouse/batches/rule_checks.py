@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from pyspark.sql import Column
+
 from lakehouse.batches.step_errors import explained
 from lakehouse.frames import HIDDEN_PREFIX, col
 from lakehouse.planning.plan import Plan, RuleStep
@@ -16,12 +18,15 @@ FLAG = f"{HIDDEN_PREFIX}holds_"
 _SPOKEN_OF = ("column", "columns")  # options that a reason tells beside its message
 
 
-def checks_of(plan: Plan, now: datetime) -> list[tuple[RuleStep, Check]]:
-    """The rules that name rows, each with its check, in the job's order; of a set rule the check of its flag."""
+def checks_of(plan: Plan, now: datetime | Column) -> list[tuple[RuleStep, Check]]:
+    """The rules that name rows, each with its check, in the job's order; of a set rule the check of its flag.
+
+    `now` is the run's start, or a column: then `now()` in their SQL is left to Spark, whose time of a micro-batch it is.
+    """
     return [(rule, _check(plan, index, now)) for index, rule in enumerate(plan.rules) if not rule.measures]
 
 
-def asked_where(plan: Plan, rule: RuleStep, now: datetime) -> str | None:
+def asked_where(plan: Plan, rule: RuleStep, now: datetime | Column) -> str | None:
     """The SQL condition of the rows that the rule asks, None for all: its `where`, and no row that deletes."""
     settings = type(rule.settings).model_validate(rule.settings.model_dump(exclude_unset=True), context={"now": now})
     where, exempt = settings.where, _exempt(plan, rule.columns)
@@ -30,7 +35,7 @@ def asked_where(plan: Plan, rule: RuleStep, now: datetime) -> str | None:
     return f"NOT {exempt}" if where is None else f"NOT {exempt} AND ({where})"
 
 
-def _check(plan: Plan, index: int, now: datetime) -> Check:
+def _check(plan: Plan, index: int, now: datetime | Column) -> Check:
     rule = plan.rules[index]
     options = ", ".join(f"{name}: {value}" for name, value in rule.step.given.items() if name not in _SPOKEN_OF)
     said = f"{rule.step.name} does not hold" + (f" ({options})" if options else "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from lakehouse.refusals import TABLE_NAME
-from lakehouse.registry import Dimension, Share
+from lakehouse.registry import Dimension, Duration, Share
 
 
 class Strict(BaseModel):
@@ -40,15 +40,37 @@ class QualityGate(Strict):
     min_rows: int | None = Field(None, ge=0, description="The fewest rows that the input may have.")
 
 
+class Watermark(Strict):
+    """How long a stream waits for rows that are out of order."""
+
+    column: str = Field(description="The column that holds when a row happened, a timestamp.")
+    delay: Duration = Field(description="How far behind the latest row an earlier one may come: 10 minutes.")
+    tolerance: Duration = Field(
+        "1 hour", description="How far ahead of now a row may be dated; one beyond is quarantined, and moves nothing."
+    )
+
+
+_WATERMARK = {
+    "anyOf": [
+        Watermark.model_json_schema(),
+        {
+            "type": "object",
+            "additionalProperties": Watermark.model_json_schema(),
+            "description": "By input, for a join.",
+        },
+    ]
+}
+
+
 class Stream(Strict):
-    """How often a stream takes what is new, and when it ends."""
+    """How often a stream takes what is new, how long it waits for what is out of order, and when it ends."""
 
     trigger: str = Field(
         "available_now",
         pattern=r"^\s*(available_now|\d+(\.\d+)?\s+(second|minute|hour|day|week)s?)\s*$",
         description="`available_now` takes what is there and ends; an interval, such as `10 seconds`, goes on until it is stopped.",
     )
-    watermark: dict[str, Any] | None = None
+    watermark: Annotated[dict[str, Any], WithJsonSchema(_WATERMARK)] | None = None
     max_batches: int | None = Field(None, ge=1, description="The most micro-batches of one run.")
     max_failures: int = Field(
         5, ge=0, description="After so many failures in a row that may pass (store or broker out of reach) it gives up."

@@ -14,6 +14,7 @@ from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.batch_records import with_record
+from lakehouse.pipeline.event_time import process_in_state, state_after
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_records import batch_inputs, results_so_far, with_outcome
 from lakehouse.pipeline.run_state import Run
@@ -28,7 +29,7 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     if run.progress.evidence:
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
     try:
-        outcome = process(batch, raw)
+        outcome = process(batch, raw) if run.plan.state is None else process_in_state(run, batch, raw)
     except Refused:
         progress.save(run.folder, replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False))
         progress.end(run.folder)
@@ -39,6 +40,9 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
         _let_go(run, batch, stopped)
         raise
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
+    if run.plan.state is not None:
+        run.progress = replace(run.progress, state=state_after(run.progress.state, outcome))
+        done = replace(done, rows_open=run.progress.state["open"])
     results = added(results_so_far(run.progress, done.run_id), outcome.results)
     so_far = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
     run.progress = with_record(run, so_far, batch, outcome, began)

@@ -16,6 +16,7 @@ from lakehouse.batches.step_errors import explained
 from lakehouse.ending import Ending
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
+from lakehouse.pipeline.event_time import catch_up_watermark, push_watermark, settle_state, tell_state, with_state
 from lakehouse.pipeline.reading import pinned_inputs, read_of, source_table
 from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
@@ -37,6 +38,12 @@ def take_stream(run: Run, ending: Ending) -> None:
     if not _is_source_there(run, ending):
         return
     query = _ended_query(run, _stream(run), ending)
+    if run.plan.state is not None:
+        settle_state(run, query)
+        for is_planned in (catch_up_watermark, *([push_watermark] if ending.flush else [])):
+            if ending.reason() is None and is_planned(run):
+                settle_state(run, _ended_query(run, _stream(run), ending))
+        tell_state(run)
     if run.progress.stream is None and not run.progress.fresh:
         run.progress = replace(run.progress, stream=str(query.id))
         progress.save(run.folder, run.progress)
@@ -66,7 +73,7 @@ def _stream(run: Run) -> DataFrame:
     with explained(run.plan, source):
         stream: DataFrame = source.call(run.spark, now=run.record.started, tables={}, read=read)
     check(batch_of(run, new_intent(run, 0, {})), run.spark.createDataFrame([], stream.schema))
-    return stream
+    return stream if run.plan.state is None else with_state(run, stream)
 
 
 def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
@@ -112,6 +119,8 @@ def _await(query: StreamingQuery, ending: Ending) -> None:
 def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
     """One micro-batch; one that was finished before a crash took its commit away is left alone."""
     if number <= run.progress.batch:
+        if run.plan.state is not None:  # which Spark wants to see worked out for every batch that it ends
+            rows.write.format("noop").mode("overwrite").save()
         return
     if ending.reason() is not None:
         raise _Told

@@ -21,7 +21,7 @@ def forget(plans: Sequence[Plan], spark: SparkSession) -> None:
     Jobs that write one table go together: else each would take away what the one before it has just written.
     """
     for plan in plans:
-        tables = [plan.layout.table(name) for name in (*plan.outputs, plan.quarantine)]
+        tables = [plan.layout.table(name) for name in (*plan.outputs, *plan.asides)]
         for path in (*tables, *map(plan.layout.state, plan.outputs)):
             delete_tree(path)
             lake.forget(spark, path)

@@ -41,6 +41,7 @@ class Progress:
     targets: tuple[str, ...] = ()  # the tables that hold rows of this checkpoint
     stream: str | None = None  # the id of Spark's own checkpoint, for a job that streams
     start: Mapping[str, Any] = field(default_factory=dict)  # where the stream is to begin, after a reset
+    state: Mapping[str, Any] = field(default_factory=dict)  # of a stream with state: see `event_time`
     fresh: bool = False  # made just now: nothing was there
 
 

@@ -65,7 +65,7 @@ def rebuild(plans: Sequence[Plan], table: str, spark: SparkSession, *, takes_ove
     is no such table.
     """
     sinks = [sink_of(plan, table) for plan in plans]
-    layout = plans[0].layout.rebuilding(table, {name for plan in plans for name in (*plan.outputs, plan.quarantine)})
+    layout = plans[0].layout.rebuilding(table, {name for plan in plans for name in (*plan.outputs, *plan.asides)})
     try:
         _clear(layout, spark)
         for plan in plans:  # each adds to what the one before it made

@@ -83,7 +83,14 @@ def _anything_written(run: Run, intent: Intent) -> bool:
             found = lake.snapshot(run.spark, run.plan.layout.table(sink.target))
             if found is not None and found.has(batch.commit(f"{sink.target}/{index}")):
                 return True
-    return False
+    return run.plan.state is not None and _any_kept_aside(run, batch)
+
+
+def _any_kept_aside(run: Run, batch: Batch) -> bool:
+    """True where rows of a stream with state are kept already: of a micro-batch that gave none, those may be all."""
+    steps = {run.plan.quarantine: "quarantine", run.plan.late: "late"}
+    found = {step: lake.snapshot(run.spark, run.plan.layout.table(name)) for name, step in steps.items()}
+    return any(table is not None and table.has(batch.commit(step)) for step, table in found.items())
 
 
 def _dead_record(run: Run, intent: Intent) -> RunRecord:

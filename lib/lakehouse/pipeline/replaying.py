@@ -57,6 +57,9 @@ def replay(plan: Plan, spark: SparkSession, selection: Selection, *, watch: Watc
 
     Raises ConfigError where the job's target is no place for single rows, DataError where its last run is unfinished.
     """
+    if plan.state is not None:
+        said = "its window may have closed meanwhile: append the mended row to the table that the job reads, and discard this one"
+        raise ConfigError(plan.state.problem(said))
     started = runs.now()
     record = begun(plan, runs.new_run_id(started), started)
     try:

@@ -32,6 +32,7 @@ class Run:
         list  # Spark's reports of a stream's last batches, as its JSON has them
     )
     part: str = ""  # of the job's progress, where the run has one of its own there
+    schema: str = ""  # of a stream's rows as they come, for its quarantine
 
     @property
     def folder(self) -> str:

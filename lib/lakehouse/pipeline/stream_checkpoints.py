@@ -6,10 +6,11 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lakehouse.errors import SinkError
 from lakehouse.pipeline.progress import REMEDY, Intent, Progress
-from lakehouse.storage import list_files, read_text
+from lakehouse.storage import list_files, read_text, write_text
 from lakehouse.tables import is_remote
 
 
@@ -117,3 +118,38 @@ def _checksum(path: str, kept: Path) -> bytes:
     body, size = Path(path).read_bytes(), int.from_bytes(kept.read_bytes()[4:8], "big") or 512
     sums = [zlib.crc32(body[start : start + size]) for start in range(0, len(body), size)]
     return b"crc\0" + b"".join(number.to_bytes(4, "big") for number in (size, *sums))
+
+
+def watermark_of(folder: str, number: int) -> int:
+    """The watermark of a planned batch, in milliseconds; Spark filters late rows of a batch by that of the one before.
+
+    0 before the first one, as Spark has it.
+    """
+    return int(_planned(folder, number)[0]["batchWatermarkMs"]) if number >= 0 else 0
+
+
+def last_watermark(folder: str) -> int:
+    """The watermark that the last batch ended with, in milliseconds; 0 where none has run."""
+    commits = _batches(f"{folder}/commits")
+    if not commits:
+        return 0
+    _require_whole(f"{folder}/commits/{commits[-1]}", lines=2)
+    ended = (_text(f"{folder}/commits/{commits[-1]}") or "").strip().split("\n")
+    return max(int(json.loads(ended[1]).get("nextBatchWatermarkMs", 0)), watermark_of(folder, commits[-1]))
+
+
+def plan_empty_batch(folder: str, watermark: int, now: int) -> None:
+    """Plans one more batch, of no rows, with this watermark: Spark runs it at its next start. Both in milliseconds."""
+    number = max(_batches(f"{folder}/offsets"))
+    meta, sources = _planned(folder, number)
+    planned = {**meta, "batchWatermarkMs": max(watermark, int(meta["batchWatermarkMs"])), "batchTimestampMs": now}
+    write_text(f"{folder}/offsets/{number + 1}", "\n".join(["v1", json.dumps(planned), *sources]))
+
+
+def _planned(folder: str, number: int) -> tuple[dict[str, Any], list[str]]:
+    """What a batch was planned with, and up to where it reads each source."""
+    path = f"{folder}/offsets/{number}"
+    _require_whole(path, lines=3)
+    _, meta, *sources = (_text(path) or "").strip().split("\n")
+    found: dict[str, Any] = json.loads(meta)
+    return found, sources

@@ -29,7 +29,7 @@ def edges(plans: Sequence[Plan]) -> dict[str, set[str]]:
     """For each job the jobs that it reads from; jobs that write one table follow each other."""
     writers: dict[str, list[str]] = {}
     for plan in plans:
-        for table in plan.outputs:
+        for table in (*plan.outputs, plan.late):
             writers.setdefault(table, []).append(plan.name)
     before: dict[str, set[str]] = {plan.name: set() for plan in plans}
     for plan in plans:

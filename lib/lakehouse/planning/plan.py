@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse import registry
 from lakehouse.config.contract import Contract, fingerprint
+from lakehouse.config.job_config import Watermark
 from lakehouse.config.jobs import Job
 from lakehouse.config.suite import Suite
 from lakehouse.config.yaml_files import Source
 from lakehouse.config.yaml_text import Path as KeyPath
 from lakehouse.errors import Problem
 from lakehouse.registry import Dimension, Registered
-from lakehouse.tables import Layout, quarantine_table
+from lakehouse.tables import Layout, late_table, quarantine_table
 
 OnFail = Literal["quarantine", "drop", "warn", "fail"]
 KEEP_EVENTS = ("scd1", "scd2", "scd3", "snapshot")
@@ -73,8 +73,11 @@ class Step:
         """One of its options, as the YAML calls it."""
         return registry.call_options(self.entry, self.options).get(name, default)
 
-    def call(self, *args: Any, now: datetime | None = None, **given: Any) -> Any:
-        """What the function answers; `now()` in its SQL is the run's start. A ValueError of its own is a ConfigError here."""
+    def call(self, *args: Any, now: Any = None, **given: Any) -> Any:
+        """What the function answers; `now()` in its SQL is the run's start. A ValueError of its own is a ConfigError here.
+
+        Where `now` is a column, `now()` is left to Spark: in a stream's own query that is the micro-batch's time.
+        """
         model = self.entry.options.model_validate(self.given, context={"now": now})
         wanted = {name: value for name, value in {"now": now, **given}.items() if name in self.entry.given}
         return self.entry.function(*args, **registry.call_options(self.entry, model), **wanted)
@@ -82,6 +85,12 @@ class Step:
     def problem(self, message: str) -> Problem:
         """A problem of this step, at its line."""
         return self.source.problem(self.path, f"{self.entry.said}: {message}")
+
+
+def keeps_state(step: Step) -> bool:
+    """True for a transform whose result needs rows of earlier batches; some are so by their options."""
+    trait = step.entry.traits.get("state", False)
+    return bool(trait(registry.call_options(step.entry, step.options)) if callable(trait) else trait)
 
 
 def measures(step: Step) -> bool:
@@ -214,3 +223,33 @@ class Plan:
     def streams(self) -> bool:
         """True where Spark's own streaming keeps what was taken."""
         return self.read == "incremental" and self.source.entry.traits.get("incremental") == "stream"
+
+    @property
+    def state(self) -> Step | None:
+        """The transform whose state Spark's own streaming keeps; None where nothing streams."""
+        return next((step for step in self.transforms if keeps_state(step)), None) if self.streams else None
+
+    @property
+    def watermarks(self) -> dict[str, Watermark]:
+        """The watermark of each input that has one, the source's under ''."""
+        stream = self.job.config.stream
+        given = (stream.watermark if stream is not None else None) or {}
+        if "column" in given:
+            return {"": Watermark.model_validate(given)}
+        source = self.source.option("table")
+        return {"" if name == source else name: Watermark.model_validate(item) for name, item in given.items()}
+
+    @property
+    def late(self) -> str:
+        """The table of the rows that came after their window had closed."""
+        return late_table(self.job.config.layer, self.name, self.outputs)
+
+    @property
+    def merges_late(self) -> bool:
+        """True where such rows are added to their finished window instead."""
+        return self.job.config.stream is not None and self.job.config.stream.late == "merge"
+
+    @property
+    def asides(self) -> list[str]:
+        """The tables beside the outputs: the quarantine, and that of late rows where there can be any."""
+        return [self.quarantine, *([self.late] if self.state is not None and not self.merges_late else [])]

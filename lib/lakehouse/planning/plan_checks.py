@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lakehouse.errors import Problem
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step
+from lakehouse.planning.stream_checks import stream_problems
 from lakehouse.registry import call_options
 
 
@@ -23,21 +24,11 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
             yield from _undeclared(plan, step)
     for rule in plan.rules:
         yield from _rule_problems(plan, rule)
-    if config.stream is not None and plan.read != "incremental":
-        yield source.problem(
-            ("stream",), "a stream takes what is new, and this job reads all each time; set read: incremental"
-        )
-    yield from _not_built(plan)
+    if plan.interval is not None and plan.read != "incremental":
+        said = "it goes on with what is new, and this job reads all each time; set read: incremental"
+        yield source.problem(("stream", "trigger"), said)
+    yield from stream_problems(plan)
     yield from _sink_problems(plan)
-
-
-def _not_built(plan: Plan) -> Iterator[Problem]:
-    """Words that are known and not built yet: refused, never ignored."""
-    config, source = plan.job.config, plan.job.source
-    if config.stream is not None and config.stream.watermark is not None:
-        yield source.problem(("stream", "watermark"), "watermarks are not built yet; take it out")
-    if config.stream is not None and config.stream.late != "keep":
-        yield source.problem(("stream", "late"), "late: merge is not built yet; take it out")
 
 
 def _sink_problems(plan: Plan) -> Iterator[Problem]:
