@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,12 @@ def finished(process: subprocess.Popen, timeout: float = 400) -> str:
         said, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0, said
     return said
+
+
+def seconds_of_programs() -> float:
+    """What the programs that this one has waited for have cost the processor so far: a busy machine changes nothing of it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def tables(lake: str, options: dict[str, str] | None = None) -> dict[str, list[str]]:
