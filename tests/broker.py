@@ -59,7 +59,9 @@ class Broker:
         self._properties.write_text(_NODE.format(folder=folder, port=self.port, controller=free_port()))
         self._process: subprocess.Popen[bytes] | None = None
         self.admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
-        _finished(_java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", str(self._properties)))
+        _finished(
+            _java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", str(self._properties))
+        )
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -104,7 +106,9 @@ class Broker:
 
     def produce(self, topic: str, values: Iterable[Any], partition: int | None = None, **options: Any) -> None:
         """Sends each value (bytes, text, None, or what becomes JSON); with `key` and `headers` for all of them."""
-        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5, "enable.idempotence": True, "log_level": 0})
+        producer = Producer(
+            {"bootstrap.servers": self.servers, "linger.ms": 5, "enable.idempotence": True, "log_level": 0}
+        )
         where = {} if partition is None else {"partition": partition}
         for value in values:
             body = value if value is None or isinstance(value, bytes | str) else json.dumps(value)

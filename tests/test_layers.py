@@ -23,7 +23,7 @@ LAYERS = {
     0: "errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
     2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
-    3: "cdc_formats conform diagnosis expectations lake profiling rule_results transforms upserts",
+    3: "cdc_formats conform diagnosis expectations kafka lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",

@@ -28,11 +28,11 @@ def run(options: argparse.Namespace) -> int:
     if options.full_refresh:
         require_all_writers(plans, options.env)
     if len(plans) == 1:
-        results = _run_plans(plans, options.full_refresh, 1, options.debug)
+        results = _run_plans(plans, options.full_refresh, 1, options.debug, options.accept_loss)
         if results[0].record is not None:
             print(reports.run_line(results[0]))
     else:
-        results = _run_plans(plans, options.full_refresh, options.side_by_side or 2, options.debug)
+        results = _run_plans(plans, options.full_refresh, options.side_by_side or 2, options.debug, options.accept_loss)
         print(reports.runs_table(results))
     return _exit_code(results)
 
@@ -52,7 +52,9 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
     )
 
 
-def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, debug: bool) -> list[graph.Result]:
+def _run_plans(
+    plans: Sequence[Plan], full_refresh: bool, side_by_side: int, debug: bool, accept_loss: bool = False
+) -> list[graph.Result]:
     """Leases first, then Spark, then the jobs; a line a job while they run."""
     layout = plans[0].layout
     require_reachable(layout.root)
@@ -60,7 +62,7 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
         held(layout, api.lease_names(list(plans))),
         reports.Progress(quiet=len(plans) == 1) as progress,
     ):
-        results = _run_in_spark(plans, full_refresh, side_by_side, progress)
+        results = _run_in_spark(plans, full_refresh, side_by_side, progress, accept_loss)
     by_name = {plan.name: plan for plan in plans}
     for result in results:
         _tell_failure(by_name[result.job], result, len(plans) > 1, debug)
@@ -68,7 +70,7 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
 
 
 def _run_in_spark(
-    plans: Sequence[Plan], full_refresh: bool, side_by_side: int, progress: reports.Progress
+    plans: Sequence[Plan], full_refresh: bool, side_by_side: int, progress: reports.Progress, accept_loss: bool
 ) -> list[graph.Result]:
     from lakehouse.pipeline.own_targets import forget
     from lakehouse.pipeline.run import run_plan
@@ -87,6 +89,7 @@ def _run_in_spark(
             plan,
             spark,
             full_refresh=full_refresh and plan.name not in emptied,
+            accept_loss=accept_loss,
             watch=lambda text: progress.update(plan.name, text),
         )
 

@@ -18,13 +18,18 @@ from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
 from lakehouse.pipeline.run_state import Run, batch_of, new_intent
 from lakehouse.pipeline.stream_checkpoints import require_sound
+from lakehouse.pipeline.stream_losses import require_nothing_lost
 from lakehouse.planning.plan import Plan
+from lakehouse.registry import call_options
 from lakehouse.runs import Input
 
 
 def take_stream(run: Run) -> None:
     """Takes micro-batch after micro-batch, until nothing new is there."""
-    require_sound(f"{run.folder}/stream", run.progress, run.intent)
+    found = require_sound(f"{run.folder}/stream", run.progress, run.intent)
+    hooks = run.plan.source.entry.traits.get("stream")
+    if hooks is not None:
+        require_nothing_lost(run, found, hooks)
     query = _ended_query(run, _stream(run))
     if run.progress.stream is None and not run.progress.fresh:
         run.progress = replace(run.progress, stream=str(query.id))
@@ -36,7 +41,8 @@ def _stream(run: Run) -> DataFrame:
     """The source as a stream, and every column and expression of the job resolved against it; nothing is started yet."""
     source = run.plan.source
     read = read_of(run, {}, run.versions, incremental=True)
-    source_table(run, read)
+    if "place" in source.entry.traits:
+        source_table(run, read)
     with explained(run.plan, source):
         stream: DataFrame = source.call(run.spark, now=run.record.started, tables={}, read=read)
     check(batch_of(run, new_intent(run, 0, {})), run.spark.createDataFrame([], stream.schema))
@@ -59,14 +65,19 @@ def _ended_query(run: Run, stream: DataFrame) -> StreamingQuery:
     query = writer.trigger(availableNow=True).queryName(f"{run.plan.name} {run.record.run_id}").start()
     try:
         query.awaitTermination()
-    except PySparkException:
-        if errors:
-            raise errors[-1] from None
-        raise
+    except PySparkException as error:
+        raise (errors[-1] if errors else _meaning(run.plan, error)) from None
     finally:
         if query.isActive:
             query.stop()
     return query
+
+
+def _meaning(plan: Plan, error: PySparkException) -> Exception:
+    """What a failure of a stream is, where its source knows."""
+    hooks = plan.source.entry.traits.get("stream")
+    known = hooks.failed(str(error), **call_options(plan.source.entry, plan.source.options)) if hooks else None
+    return known or error
 
 
 def _take(run: Run, rows: DataFrame, number: int) -> None:
@@ -84,10 +95,13 @@ def _take(run: Run, rows: DataFrame, number: int) -> None:
 
 
 def _stream_inputs(plan: Plan, query: StreamingQuery) -> tuple[Input, ...]:
-    """From which to which version of its table a stream read."""
+    """What a stream read: of a table from which to which version."""
     found = [json.loads(item.json)["sources"][0] for item in query.recentProgress or []]
     if not found:
         return ()
+    hooks = plan.source.entry.traits.get("stream")
+    if hooks is not None:
+        return (Input(hooks.name(**call_options(plan.source.entry, plan.source.options))),)
     first, last = found[0]["startOffset"] or {}, found[-1]["endOffset"] or {}
     name = str(plan.source.option("table") or plan.source.option("path"))
     return (Input(name, version=last.get("reservoirVersion"), from_version=first.get("reservoirVersion")),)

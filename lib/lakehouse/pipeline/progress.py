@@ -39,6 +39,7 @@ class Progress:
     results: tuple[Mapping[str, Any], ...] = ()  # what its rules said so far, until that is on record too
     targets: tuple[str, ...] = ()  # the tables that hold rows of this checkpoint
     stream: str | None = None  # the id of Spark's own checkpoint, for a job that streams
+    seen: Mapping[str, str] = field(default_factory=dict)  # what the source notes of itself: the ids of its topics
     fresh: bool = False  # made just now: nothing was there
 
 

@@ -22,9 +22,12 @@ from lakehouse.session import job_session
 
 
 def run_plan(
-    plan: Plan, spark: SparkSession, *, full_refresh: bool = False, watch: Watch = lambda _: None
-) -> RunRecord:
+    plan: Plan, spark: SparkSession, *, full_refresh: bool = False, accept_loss: bool = False,
+    watch: Watch = lambda _: None,
+) -> RunRecord:  # fmt: skip
     """Runs a job and records it, also where it fails; what a run that died had begun is finished first.
+
+    `accept_loss`: what a stream's source does not have any more is gone without, once, and noted in the record.
 
     Raises LakehouseError; the run record of a failed run is in `$LAKE/_runs` all the same.
     """
@@ -32,20 +35,22 @@ def run_plan(
     record = begun(plan, runs.new_run_id(started), started)
     log.event("run_started", run_id=record.run_id, job=plan.name)
     try:
-        done = _run(plan, spark, record, full_refresh, watch)
+        done = _run(plan, spark, record, full_refresh, accept_loss, watch)
     except BaseException as error:
         raise recorded_failure(plan, record, error) from error
     log.event("run_ended", run_id=done.run_id, job=plan.name, state=done.state, rows_read=done.rows_read)
     return done
 
 
-def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, watch: Watch) -> RunRecord:
+def _run(
+    plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, accept_loss: bool, watch: Watch
+) -> RunRecord:
     session = job_session(spark, plan.job.config.spark)
     if full_refresh:
         forget([plan], session)
     finish_dead_replay(plan, session)
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
-    run = Run(plan, session, record, state, intent, watch)
+    run = Run(plan, session, record, state, intent, watch, accept_loss=accept_loss)
     require_own_targets(run)
     settle_dead_run(run)
     run.versions = pinned_inputs(plan, session)

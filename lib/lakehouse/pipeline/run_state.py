@@ -28,6 +28,7 @@ class Run:
     watch: Watch
     versions: Mapping[str, int] = field(default_factory=dict)
     part: str = ""  # of the job's progress, where the run has one of its own there
+    accept_loss: bool = False  # once: what the source does not have any more is gone without
 
     @property
     def folder(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lakehouse.errors import SinkError
 from lakehouse.pipeline.progress import REMEDY, Intent, Progress
-from lakehouse.storage import list_files, read_text
+from lakehouse.storage import delete, list_files, read_text, write_text
 from lakehouse.tables import is_remote
 
 
@@ -40,6 +40,20 @@ def require_sound(folder: str, progress: Progress, intent: Intent | None) -> Che
     for path in (f"{folder}/offsets/{found.planned + 1}", f"{folder}/commits/{found.planned}"):
         _require_no_lone_checksum(path)
     return found
+
+
+def rewrite_entry(path: str, text: str) -> None:
+    """Replaces a file of the checkpoint; what Hadoop keeps beside it would call the new one damaged."""
+    drop_entry(path)
+    write_text(path, text)
+
+
+def drop_entry(path: str) -> None:
+    """Takes a file of the checkpoint away, its checksum first: one without its file stops Spark."""
+    checksum = _checksum_file(path)
+    if checksum is not None:
+        checksum.unlink()
+    delete(path)
 
 
 def _batches(folder: str) -> list[int]:
