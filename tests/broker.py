@@ -32,6 +32,7 @@ offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+log.retention.ms=-1
 log.retention.check.interval.ms=500
 log.segment.delete.delay.ms=0
 """
@@ -91,13 +92,20 @@ class Broker:
     def topic(self, name: str, partitions: int = 1, **config: str) -> str:
         new = NewTopic(name, partitions, 1, config={key.replace("_", "."): value for key, value in config.items()})
         self.admin.create_topics([new])[name].result(30)
+        self._wait(name, there=True)
         return name
 
     def delete(self, name: str) -> None:
         self.admin.delete_topics([name])[name].result(30)
+        self._wait(name, there=False)
+
+    def _wait(self, name: str, *, there: bool) -> None:
+        """The controller answers a moment before its broker knows."""
         deadline = time.monotonic() + 30
-        while name in self.admin.list_topics(timeout=5).topics and time.monotonic() < deadline:
-            time.sleep(0.05)
+        while (name in self.admin.list_topics(timeout=5).topics) != there:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the broker does not notice what became of {name}")
+            time.sleep(0.02)
 
     def trim(self, topic: str, offset: int, partition: int = 0) -> None:
         """Takes what lies before the offset away, as retention does."""

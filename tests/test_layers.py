@@ -21,7 +21,7 @@ LIB = ROOT / "lib" / "lakehouse"
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
     0: "errors holding html_pages log measures sample_data sql_text tables",
-    1: "column_types frames interrupts refusals registry spark_errors storage",
+    1: "column_types frames interrupts observations refusals registry spark_errors storage",
     2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
     3: "cdc_formats conform diagnosis expectations kafka lake profiling rule_results transforms upserts",
     4: "planning sources targets",

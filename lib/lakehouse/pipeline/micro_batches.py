@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
@@ -17,7 +18,7 @@ from lakehouse.pipeline.reading import read_of, source_table
 from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
 from lakehouse.pipeline.run_state import Run, batch_of, new_intent
-from lakehouse.pipeline.stream_checkpoints import require_sound
+from lakehouse.pipeline.stream_checkpoints import begins_empty, require_sound
 from lakehouse.pipeline.stream_losses import require_nothing_lost
 from lakehouse.planning.plan import Plan
 from lakehouse.registry import call_options
@@ -66,23 +67,28 @@ def _ended_query(run: Run, stream: DataFrame) -> StreamingQuery:
     try:
         query.awaitTermination()
     except PySparkException as error:
-        raise (errors[-1] if errors else _meaning(run.plan, error)) from None
+        raise _meaning(run.plan, errors[-1] if errors else error) from None
     finally:
         if query.isActive:
             query.stop()
     return query
 
 
-def _meaning(plan: Plan, error: PySparkException) -> Exception:
+def _meaning(plan: Plan, error: BaseException) -> BaseException:
     """What a failure of a stream is, where its source knows."""
     hooks = plan.source.entry.traits.get("stream")
-    known = hooks.failed(str(error), **call_options(plan.source.entry, plan.source.options)) if hooks else None
-    return known or error
+    if hooks is None or not isinstance(error, PySparkException | Py4JJavaError):
+        return error
+    return hooks.failed(str(error), **call_options(plan.source.entry, plan.source.options)) or error
 
 
 def _take(run: Run, rows: DataFrame, number: int) -> None:
     """One micro-batch; one that was finished before a crash took its commit away is left alone."""
     if number <= run.progress.batch:
+        return
+    if begins_empty(f"{run.folder}/stream", number):
+        run.progress = replace(run.progress, batch=number, fresh=False)
+        progress.save(run.folder, run.progress)
         return
     dead = run.intent if run.intent is not None and run.intent.batch == number else None
     intent = dead or new_intent(run, number, {})

@@ -42,6 +42,26 @@ def require_sound(folder: str, progress: Progress, intent: Intent | None) -> Che
     return found
 
 
+def offsets_at(path: str) -> dict[str, dict[str, int]] | None:
+    """The offsets by topic and partition in an entry of the checkpoint; None where there is no entry, or none in it."""
+    text = read_text(path)
+    lines = text.lstrip("\0").strip().split("\n")[1:] if text is not None else []
+    return next((found for line in lines if (found := offsets_of(line))), None)
+
+
+def offsets_of(line: str) -> dict[str, dict[str, int]] | None:
+    """The offsets by topic and partition that a line of an entry says; None where it is about something else."""
+    value = json.loads(line) if line.startswith("{") else {}
+    is_offsets = value and all(isinstance(part, dict) and all(map(str.isdigit, part)) for part in value.values())
+    return {str(name): dict(part) for name, part in value.items()} if is_offsets else None
+
+
+def begins_empty(folder: str, number: int) -> bool:
+    """True for a first batch of nothing: Spark plans one where a topic has no message to begin with."""
+    began = offsets_at(f"{folder}/sources/0/0") if number == 0 else None
+    return began is not None and began == offsets_at(f"{folder}/offsets/0")
+
+
 def rewrite_entry(path: str, text: str) -> None:
     """Replaces a file of the checkpoint; what Hadoop keeps beside it would call the new one damaged."""
     drop_entry(path)

@@ -11,7 +11,7 @@ from lakehouse.batches.step_errors import explained
 from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.run_state import Run
-from lakehouse.pipeline.stream_checkpoints import Checkpoint, drop_entry, rewrite_entry
+from lakehouse.pipeline.stream_checkpoints import Checkpoint, drop_entry, offsets_at, offsets_of, rewrite_entry
 from lakehouse.registry import call_options
 from lakehouse.sources import Continued, StreamHooks
 from lakehouse.storage import delete_tree, read_text
@@ -42,26 +42,14 @@ def require_nothing_lost(run: Run, found: Checkpoint, hooks: StreamHooks) -> Non
 def _taken(run: Run, found: Checkpoint) -> Mapping[str, Mapping[str, int]] | None:
     """What the stream reads next: what its last batch ended with, where that batch need not be read again."""
     number = _settled(run, found)
-    entry = read_text(f"{run.folder}/stream/offsets/{number}") if number >= 0 else None
-    if entry is not None:
-        return _offsets(entry.strip().split("\n"))
-    began = read_text(f"{run.folder}/stream/sources/0/0")
-    return _offsets(began.lstrip("\0").strip().split("\n")) if began else None
+    folder = f"{run.folder}/stream"
+    return offsets_at(f"{folder}/offsets/{number}" if number >= 0 else f"{folder}/sources/0/0")
 
 
 def _settled(run: Run, found: Checkpoint) -> int:
     """The last batch of which something is written: it is never begun anew."""
     begun = run.intent.batch if run.intent is not None else -1
     return max(found.finished, min(found.planned, max(run.progress.batch, begun)))
-
-
-def _offsets(lines: Sequence[str]) -> dict[str, dict[str, int]]:
-    """The offsets by topic and partition in an entry of the checkpoint: the one line that has such."""
-    for line in lines[1:]:
-        value: Any = json.loads(line) if line.startswith("{") else {}
-        if value and all(isinstance(part, dict) and all(map(str.isdigit, part)) for part in value.values()):
-            return {str(name): dict(part) for name, part in value.items()}
-    return {}
 
 
 def _go_on_behind(run: Run, found: Checkpoint, lost: Sequence[Any]) -> None:
@@ -89,8 +77,8 @@ def _behind(entry: str, lost: Sequence[Any]) -> str:
     """The entry with the first offset that is there in place of each that is gone."""
     lines = entry.split("\n")
     for index, line in enumerate(lines):
-        if index and _offsets(["", line]):
-            offsets = json.loads(line)
+        offsets = offsets_of(line) if index else None
+        if offsets:
             for one in lost:
                 if one.topic in offsets:
                     offsets[one.topic][str(one.partition)] = one.earliest

@@ -62,6 +62,12 @@ def go_on(continued: Continued, *, bootstrap_servers: str, topics: Columns, opti
 
     Raises DataError where brokers do not answer or a topic is missing.
     """
+    left_out = sorted(set(continued.taken or ()) - set(topics))
+    if left_out:
+        raise ValueError(
+            f"topics: the job has read {', '.join(left_out)} until now, and where it was would be forgotten; keep it, "
+            "or give the job a new name"
+        )
     found = topics_of(cluster(bootstrap_servers, options), topics)
     lost = list(losses(continued.taken, found, continued.known)) if continued.taken is not None else []
     return lost, {name: topic.id for name, topic in found.items()}
