@@ -117,17 +117,20 @@ class Broker:
         producer = Producer(
             {"bootstrap.servers": self.servers, "linger.ms": 5, "enable.idempotence": True, "log_level": 0}
         )
+        refused: list[object] = []
         where = {} if partition is None else {"partition": partition}
         for value in values:
             body = value if value is None or isinstance(value, bytes | str) else json.dumps(value)
             while True:
                 try:
-                    producer.produce(topic, body, **where, **options)
+                    producer.produce(
+                        topic, body, **where, **options, on_delivery=lambda error, _: error and refused.append(error)
+                    )
                     break
                 except BufferError:
                     producer.poll(0.1)
-        if producer.flush(60):
-            raise RuntimeError(f"{topic}: not all was taken by the broker")
+        if producer.flush(60) or refused:
+            raise RuntimeError(f"{topic}: not all was taken by the broker: {refused[:1]}")
 
     def messages(self, topic: str) -> list[Message]:
         """Everything that lies in a topic, by partition and offset."""

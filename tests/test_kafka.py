@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -11,15 +17,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, QueryBuilder
 
 from conftest import balanced
 from lakehouse import get_spark
+from lakehouse import run as run_job
 from lakehouse.errors import ConfigError, DataError, Interrupted, SinkError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.replaying import Selection, replay
 from lakehouse.planning.planner import plan_job
 from lakehouse.reports import plan_text
+from lakehouse.sample_data import write_shop
+from shop import ROOT, SCALE
 
 BRONZE = """
     layer: bronze
@@ -293,12 +304,12 @@ def test_a_topic_made_anew_stops_the_run_also_where_it_has_as_many_messages(proj
 
 def test_a_job_begins_where_it_is_told_and_reads_in_bounded_batches(project, broker):
     broker.topic("started", partitions=2)
-    broker.produce("started", [{"id": number} for number in range(5)], 0, timestamp=1_700_000_000_000)
-    broker.produce("started", [{"id": 10}], 1, timestamp=1_800_000_000_000)
+    broker.produce("started", [{"id": number} for number in range(5)], 0, timestamp=1_600_000_000_000)
+    broker.produce("started", [{"id": 10}], 1, timestamp=1_700_000_000_000)
     starts = {
         "latest": [],
         "{started: {'0': 3}}": [3, 4, 10],
-        "'2025-01-01T00:00:00Z'": [10],
+        "'2022-01-01T00:00:00Z'": [10],
         "earliest": [0, 1, 2, 3, 4, 10],
     }
     for start, ids in starts.items():
@@ -442,3 +453,69 @@ def test_what_the_sink_cannot_do_is_named_before_and_no_secret_is_shown(project,
     assert "options: ***" in errors[1] and not [
         text for text in (*errors, *written, *capsys.readouterr()) if canary in text
     ]
+
+
+def test_the_shops_order_events_come_from_a_broker_under_their_environment(project, broker, monkeypatch):
+    monkeypatch.setenv("KAFKA_SERVERS", broker.servers)
+    broker.topic("order_events", partitions=2)
+    landing = project.root / "landing"
+    write_shop(landing, days=1, scale=SCALE)
+    lines = [line for file in sorted(landing.glob("order_events/*")) for line in file.read_bytes().splitlines()]
+    broker.produce("order_events", lines)
+    done = run_job(ROOT / "conf/bronze_order_events.yml", lake=str(project.lake), env="kafka")
+    broken = done.rows_quarantined
+    assert balanced(done) and done.rows_read == len(lines) and 0 < broken < len(lines) / 10
+    assert {row["event_type"] for row in project.rows("bronze.order_events")} >= {"order_created", "order_paid"}
+
+
+KILLS = 20
+FOR_EVER = """
+import sys
+from lakehouse import get_spark, run
+from lakehouse.errors import LakehouseError
+
+get_spark("killed")
+print("ready", flush=True)
+while True:
+    try:
+        run(sys.argv[1])
+    except LakehouseError as error:
+        print(error, flush=True)
+"""
+
+
+def test_killed_at_any_moment_no_event_is_lost_or_doubled_also_where_the_broker_dies(project, broker, monkeypatch):
+    """SIGKILL to the driver and its JVM at seeded moments while events come in, and twice to the broker."""
+    moments = random.Random(20261122)
+    broker.topic("killed", partitions=3)
+    bronze(project, broker, "killed", f"{EVENTS}, max_offsets_per_trigger: 40")
+    good, poison = [], 0
+    for hit in range(KILLS):
+        command = [sys.executable, "-c", FOR_EVER, str(project.root / "conf/killed.yml")]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        ) as process:
+            try:
+                assert process.stdout.readline() == "ready\n"
+                for burst in range(3):
+                    ids = [hit * 1000 + burst * 100 + number for number in range(40)]
+                    broker.produce("killed", [{"id": number} for number in ids] + [b"poison"])
+                    good, poison = good + ids, poison + 1
+                    if burst == 1 and hit in (7, 14):
+                        broker.kill()
+                        broker.start()
+                    select.select([], [], [], moments.uniform(0, 1))
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
+    project.run("killed")
+    rows = project.rows("bronze.killed")
+    assert sorted(row["id"] for row in rows) == sorted(good)
+    places = [f"{row['_topic']}/{row['_partition']}/{row['_offset']}" for row in rows]
+    broken = [row["source"] for row in project.rows("bronze.killed__quarantine")]
+    assert len(broken) == poison and len({*places, *broken}) == len(good) + poison
+    runs = pa.table(
+        QueryBuilder().register("t", DeltaTable(str(project.lake / "_runs"))).execute("SELECT * FROM t").read_all()
+    )
+    assert sum(run["rows_read"] for run in runs.to_pylist()) == len(good) + poison
