@@ -212,7 +212,7 @@ def _type_text(annotation: Any) -> str:
 def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> str:
     """The newest broken rows of a table."""
     shown = [
-        [row["id"][:10], row["status"], "; ".join(reason["rule"] for reason in row["reasons"])[:50], str(row["source"] or "").rsplit("/", 1)[-1],
+        [row["id"][:10], row["status"], "; ".join(reason["rule"] for reason in row["reasons"])[:50], _place(str(row["source"] or "")),
          " ".join(row["row"].split())[:60]]
         for row in rows[:limit]
     ]  # fmt: skip
@@ -221,6 +221,11 @@ def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> s
         f", the newest {limit}" if len(rows) > limit else ""
     )
     return head if not rows else f"{head}\n{table(['id', 'status', 'reasons', 'source', 'row'], shown)}\n"
+
+
+def _place(source: str) -> str:
+    """A file without its folders; a topic/partition/offset as it is."""
+    return source.rsplit("/", 1)[-1] if source.startswith("/") or "://" in source else source
 
 
 def quarantined_row(row: dict[str, Any]) -> str:
