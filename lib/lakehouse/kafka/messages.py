@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -21,6 +21,7 @@ ENCODED = "base64:"
 
 _TEXT, _LINE, _FOUND = f"{HIDDEN_PREFIX}text", f"{HIDDEN_PREFIX}line", f"{HIDDEN_PREFIX}found"
 _CORRUPT, _VALUE, _WHY = f"{HIDDEN_PREFIX}corrupt", f"{HIDDEN_PREFIX}value", f"{HIDDEN_PREFIX}why"
+_KEYS = f"{HIDDEN_PREFIX}keys"
 _BLANKS = " \t\r\n"
 _HEADER = 5  # bytes before a value that names its schema: a zero and the id
 
@@ -112,16 +113,23 @@ def _json_rows(messages: DataFrame, fields: StructType) -> DataFrame:
     kinds = StructType([*fields, StructField(_CORRUPT, StringType())])
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
     text = messages.withColumn(_TEXT, _valid_text())
-    line = text.withColumn(_LINE, F.when(_is_object(), F.from_json(_TEXT, kinds, options)))
-    corrupt = col(_LINE)[_CORRUPT].isNotNull()
+    line = text.withColumn(_LINE, _once(F.when(_is_object(), F.from_json(_TEXT, kinds, options))))
     why = (
         F.when(col(_TEXT).isNull(), "the value is not UTF-8")
         .when(col(_LINE).isNull(), "the value is not one JSON object")
-        .when(corrupt, _misfits(fields))
+        .when(col(_LINE)[_CORRUPT].isNotNull(), _misfits(fields))
     )
-    judged = line.withColumn(_WHY, F.when(col(_VALUE).isNotNull(), why))
+    judged = line.withColumns({_WHY: F.when(col(_VALUE).isNotNull(), why), _KEYS: _unknown_keys(fields)})
     values = [F.when(col(_WHY).isNull(), col(_LINE)[field.name]).alias(field.name) for field in fields]
-    return judged.select(*values, *map(col, messages.columns), _WHY, _unknown(fields).alias(UNKNOWN))
+    return judged.select(*values, *map(col, messages.columns), _WHY, _unknown().alias(UNKNOWN))
+
+
+def _once(value: Column) -> Column:
+    """The value, worked out once a row: Spark moves filters below what is costly, and works it out for them again.
+
+    It moves none below what may differ from one time to the next, as it must think of the partition's number.
+    """
+    return F.when(F.spark_partition_id() >= 0, value)
 
 
 def _valid_text() -> Column:
@@ -134,34 +142,39 @@ def _is_object() -> Column:
 
     Where the first closing brace is the last character nothing can follow; only other texts are read for it.
     """
-    text = F.trim(col(_TEXT), F.lit(_BLANKS))
-    is_flat = F.instr(text, "}") == F.length(text)
-    return text.startswith("{") & text.endswith("}") & (is_flat | parsed_json(text).isNotNull())
+    text, trimmed = col(_TEXT), F.trim(col(_TEXT), F.lit(_BLANKS))
+    is_flat = text.startswith("{") & (F.instr(text, "}") == F.length(text))
+    is_other = trimmed.startswith("{") & trimmed.endswith("}") & parsed_json(text).isNotNull()
+    return F.when(is_flat, True).otherwise(is_other)
 
 
 def _misfits(fields: StructType) -> Column:
     """Which fields do not hold what they should; asked of broken values alone."""
-    given = F.from_json(_TEXT, "map<string,string>")
-    wrong = F.array_compact(
-        F.array(
-            *[
-                F.when(
-                    given[field.name].isNotNull() & col(_LINE)[field.name].isNull(),
-                    F.lit(f"{field.name} is no {field.dataType.simpleString()}"),
-                )
-                for field in fields
-            ]
-        )
-    )
-    return F.when(F.size(wrong) > 0, F.array_join(wrong, ", ")).otherwise("the value is not JSON")
+
+    def wrong(given: Column) -> Column:
+        said = [
+            F.when(
+                given[field.name].isNotNull() & col(_LINE)[field.name].isNull(),
+                F.lit(f"{field.name} is no {field.dataType.simpleString()}"),
+            )
+            for field in fields
+        ]
+        return F.concat_ws(", ", *said)
+
+    named = F.transform(F.array(F.from_json(_TEXT, "map<string,string>")), wrong)[0]
+    return F.coalesce(F.nullif(named, F.lit("")), F.lit("the value is not JSON"))
 
 
-def _unknown(fields: StructType) -> Column:
-    """The fields of an object that no column takes; looked for where its keys say that there are some."""
+def _unknown_keys(fields: StructType) -> Column:
+    """The names in an object that no column has."""
     known = F.array(*[F.lit(field.name) for field in fields]).cast("array<string>")
-    keys = F.array_except(F.json_object_keys(_TEXT), known)
-    there = F.map_filter(F.from_json(_TEXT, "map<string,string>"), lambda name, _: F.array_contains(keys, name))
-    return F.when(col(_WHY).isNull() & col(_LINE).isNotNull() & (F.size(keys) > 0), there)
+    return F.when(col(_LINE).isNotNull(), F.array_except(F.json_object_keys(_TEXT), known))
+
+
+def _unknown() -> Column:
+    """The fields of an object that no column takes; looked for where its keys say that there are some."""
+    there = F.map_filter(F.from_json(_TEXT, "map<string,string>"), lambda name, _: F.array_contains(col(_KEYS), name))
+    return F.when(col(_WHY).isNull() & (F.size(_KEYS) > 0), there)
 
 
 def avro_of(schemas: AvroSchemas) -> Decoder:
@@ -179,9 +192,9 @@ def _avro_rows(messages: DataFrame, schemas: AvroSchemas) -> DataFrame:
 
     if framed:
         parts = [F.when(_schema_id().eqNullSafe(number), record(writer)) for number, writer in schemas.writers.items()]
-        found = messages.withColumn(_FOUND, reduce(lambda one, other: F.coalesce(one, other), parts))
+        found = messages.withColumn(_FOUND, _once(F.coalesce(*parts)))
     else:
-        found = messages.withColumn(_FOUND, record(schemas.reader))
+        found = messages.withColumn(_FOUND, _once(record(schemas.reader)))
     kind: DataType = found.schema[_FOUND].dataType
     if not isinstance(kind, StructType):
         raise ValueError(f"{schemas.said} is {kind.simpleString()}, and a message must be a record")
