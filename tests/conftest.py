@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 
+from broker import kafka_broker
 from lakehouse import get_spark
 from lakehouse import run as run_job
 from lakehouse.runs import RunRecord
@@ -29,6 +30,12 @@ def spark():
     session = get_spark("tests")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def broker():
+    with kafka_broker() as running:
+        yield running
 
 
 @dataclass

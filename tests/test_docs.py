@@ -13,6 +13,7 @@ from shop import ROOT
 _BLOCK = re.compile(
     r"```(?P<kind>\w+) ?(?P<file>\S*)\n(?P<text>.*?)```|(?P<table>(?:^\|[^\n]*\n)+)", re.DOTALL | re.MULTILINE
 )
+_TOPICS = re.compile(r"<!-- topics: (.*) -->")
 _NAME = re.compile(r"`((?:silver|gold)\.\w+)`")
 
 
@@ -28,10 +29,16 @@ def sections() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("section", sections())
-def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatch):
+def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatch, request):
     monkeypatch.chdir(project.root)
     monkeypatch.setenv("COLUMNS", "120")
     text, fresh, shown = sections()[section], False, 0
+    topics = _TOPICS.search(text)
+    if topics:
+        broker = request.getfixturevalue("broker")
+        monkeypatch.setenv("KAFKA_SERVERS", broker.servers)
+        for name in topics[1].split():
+            broker.topic(name)
     for block in _BLOCK.finditer(text):
         if block["kind"] in ("yaml", "python"):
             project.write(re.match(r"# (\S+)", block["text"])[1], block["text"])

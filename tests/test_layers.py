@@ -21,9 +21,9 @@ LIB = ROOT / "lib" / "lakehouse"
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
     0: "command_words errors holding html_pages log measures sample_data sql_text tables",
-    1: "column_types contract_options frames interrupts refusals registry spark_errors storage",
+    1: "column_types contract_options frames interrupts observations refusals registry spark_errors storage",
     2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
-    3: "batch_log cdc_formats conform diagnosis expectations lake profiling rule_results transforms upserts",
+    3: "batch_log cdc_formats conform diagnosis expectations kafka lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",

@@ -31,7 +31,7 @@ _SMALL = 64 * 2**20
 
 
 def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = None, *, env: str | None = None,
-        full_refresh: bool = False, once: bool = False, timeout: float | None = None) -> RunRecord:  # fmt: skip
+        full_refresh: bool = False, accept_loss: bool = False, once: bool = False, timeout: float | None = None) -> RunRecord:  # fmt: skip
     """Runs the job of a YAML file (or of a name in the nearest `conf/`) and returns its run record.
 
     In the session given, else the running one, else a new one; in `lake`, else `$LAKE`, else the project's `lake/`.
@@ -48,7 +48,8 @@ def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = N
         from lakehouse.session import get_spark
 
         spark = spark or get_spark(plan.name, short=are_short([plan]))
-        return run_plan(plan, spark, ending_of(plan, once=once, timeout=timeout), full_refresh=full_refresh)
+        ending = ending_of(plan, once=once, timeout=timeout)
+        return run_plan(plan, spark, ending, full_refresh=full_refresh, accept_loss=accept_loss)
 
 
 def read_table(name: str, version: int | None = None, timestamp: str | None = None, as_of: object = None, *,

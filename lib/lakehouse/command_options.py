@@ -20,6 +20,9 @@ def run_options(parser: Parser) -> None:
     parser.add_argument(
         "--full-refresh", action="store_true", help="rebuild target, state and quarantine from the source"
     )
+    parser.add_argument(
+        "--accept-loss", action="store_true", help="once, go on behind what the source does not have any more"
+    )
     parser.add_argument("--side-by-side", type=int, default=None, metavar="N", help="jobs at a time (2)")
     parser.add_argument(
         "--once", action="store_true", help="end when nothing new is there, also a stream that would go on"

@@ -32,7 +32,10 @@ def run(options: argparse.Namespace) -> int:
     plans = _plans(options)
     if options.full_refresh:
         require_all_writers(plans, options.env)
-    wishes = _Wishes(options.full_refresh, options.side_by_side or 2, options.once, options.timeout, options.debug)
+    wishes = _Wishes(
+        options.full_refresh, options.accept_loss, options.side_by_side or 2, options.once, options.timeout,
+        options.debug,
+    )  # fmt: skip
     results = _run_plans(plans, wishes)
     if len(plans) > 1:
         print(reports.runs_table(results))
@@ -46,6 +49,7 @@ class _Wishes:
     """How jobs are to be run; `timeout` in seconds."""
 
     full_refresh: bool = False
+    accept_loss: bool = False
     side_by_side: int = 2
     once: bool = False
     timeout: float | None = None
@@ -101,6 +105,7 @@ def _run_in_spark(plans: Sequence[Plan], wishes: _Wishes, progress: reports.Prog
             spark,
             api.ending_of(plan, once=wishes.once, timeout=wishes.timeout, told=told),
             full_refresh=wishes.full_refresh and plan.name not in emptied,
+            accept_loss=wishes.accept_loss,
             watch=lambda text: progress.update(plan.name, text),
         )
 

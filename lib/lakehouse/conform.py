@@ -17,6 +17,7 @@ from lakehouse.frames import (
     KAFKA_COLUMNS,
     MALFORMED,
     ORIGIN,
+    PLACE,
     REASON_TYPE,
     REASONS,
     RECORD,
@@ -44,12 +45,12 @@ class Shape:
 
 
 def with_evidence(raw: DataFrame, origin: str) -> DataFrame:
-    """The frame with each row as it came (JSON) and where it came from: its file, else `origin`.
+    """The frame with each row as it came (JSON) and where it came from: its place or file, else `origin`.
 
     A replayed row comes from the quarantine: its origin is its id there.
     """
     data = col(RECORD) if RECORD in raw.columns else as_json(raw)
-    places = [col(name) for name in (REPLAYED, FILE, "_source_file") if name in raw.columns]
+    places = [col(name) for name in (REPLAYED, PLACE, FILE, "_source_file") if name in raw.columns]
     return raw.withColumns({ROW: data, ORIGIN: F.coalesce(*places, F.lit(origin))})
 
 
@@ -196,6 +197,8 @@ def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]
     found = F.filter(F.array(*entries), lambda entry: entry.isNotNull()).cast(kind) if entries else F.array().cast(kind)
     if UNKNOWN in raw.columns:
         found = F.concat(found, F.coalesce(F.map_entries(col(UNKNOWN)), F.array().cast(kind)))
-    file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
-    path = F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value")))
-    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(F.concat(found, path))))
+    if PLACE not in raw.columns:
+        file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
+        path = F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value")))
+        return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(F.concat(found, path))))
+    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(found)))

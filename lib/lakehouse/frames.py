@@ -26,6 +26,7 @@ HIDDEN_PREFIX = "__lake_"
 FILE = f"{HIDDEN_PREFIX}file"  # from a source: the row's file
 MALFORMED = f"{HIDDEN_PREFIX}malformed"  # from a source: the raw text of a record that could not be parsed, else NULL
 UNKNOWN = f"{HIDDEN_PREFIX}unknown"  # from a source: fields that no column takes, map<string,string>, else NULL
+PLACE = f"{HIDDEN_PREFIX}place"  # from a source: where a row came from that has no file
 RECORD = f"{HIDDEN_PREFIX}record"  # from a source: the record as it came (JSON), where the row is something made of it
 BROKEN = f"{HIDDEN_PREFIX}broken"  # from a source: why a record makes no row, else NULL
 SKIPPED = f"{HIDDEN_PREFIX}skipped"  # from a source: true for a record that says of no row, and is dropped

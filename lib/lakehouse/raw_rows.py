@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from lakehouse.frames import HIDDEN_PREFIX, MALFORMED, RECORD, col, visible
+from lakehouse.frames import HIDDEN_PREFIX, KAFKA_COLUMNS, MALFORMED, RECORD, col, visible
 
 CORRUPT = "_corrupt_record"
 """The one field of a row whose record could not be parsed: the record's text."""
@@ -25,12 +25,13 @@ _WRITTEN = {
 
 
 def as_json(rows: DataFrame) -> Column:
-    """Each row's visible columns as one JSON object; of a record that could not be parsed its text."""
+    """Each row's visible columns as one JSON object; of a record that could not be parsed its text, and Kafka's own columns."""
     names = visible(rows)
     whole = F.to_json(F.struct(*map(col, names)), _WRITTEN) if names else F.lit("{}")
     if MALFORMED not in rows.columns:
         return whole
-    corrupt = F.to_json(F.struct(col(MALFORMED).alias(CORRUPT)))
+    beside = [col(name) for name in names if name in KAFKA_COLUMNS]  # which a broken value leaves as they are
+    corrupt = F.to_json(F.struct(col(MALFORMED).alias(CORRUPT), *beside), _WRITTEN)
     return F.when(col(MALFORMED).isNull(), whole).otherwise(corrupt)
 
 

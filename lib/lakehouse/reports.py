@@ -93,9 +93,12 @@ def run_line(result: Result) -> str:
     if result.record is None:
         return f"failed     {result.job}: {str(result.error).splitlines()[0] if str(result.error) else type(result.error).__name__}"
     record = result.record
-    version = (
-        ", ".join(f"{item.name}@{item.version}" for item in record.outputs if item.version is not None) or "nothing new"
-    )
+    made = [
+        item.name if item.version is None else f"{item.name}@{item.version}"
+        for item in record.outputs
+        if item.version is not None or item.rows
+    ]
+    version = ", ".join(made) or "nothing new"
     counts = {name: getattr(record, f"rows_{name}") for name in ("quarantined", "late", "open")}
     broken = "".join(f", {count:,} {name}" for name, count in counts.items() if count)
     return f"{record.state}  {record.job}: {record.rows_read:,} rows in, {record.rows_to_sink:,} out{broken}, {record.seconds:.1f} s, {version}"
@@ -163,7 +166,8 @@ def plan_text(plan: Plan) -> str:
 
 
 def _step_text(step: Step) -> str:
-    options = ", ".join(f"{name}: {_short(value)}" for name, value in step.given.items())
+    hidden = step.entry.traits.get("secret", ())  # options that may hold a password
+    options = ", ".join(f"{name}: {'***' if name in hidden else _short(value)}" for name, value in step.given.items())
     return f"{step.name} {{{options}}}" if options else step.name
 
 
@@ -212,7 +216,7 @@ def _type_text(annotation: Any) -> str:
 def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> str:
     """The newest broken rows of a table."""
     shown = [
-        [row["id"][:10], row["status"], "; ".join(reason["rule"] for reason in row["reasons"])[:50], str(row["source"] or "").rsplit("/", 1)[-1],
+        [row["id"][:10], row["status"], "; ".join(reason["rule"] for reason in row["reasons"])[:50], _place(str(row["source"] or "")),
          " ".join(row["row"].split())[:60]]
         for row in rows[:limit]
     ]  # fmt: skip
@@ -221,6 +225,11 @@ def quarantine_table(name: str, rows: Sequence[dict[str, Any]], limit: int) -> s
         f", the newest {limit}" if len(rows) > limit else ""
     )
     return head if not rows else f"{head}\n{table(['id', 'status', 'reasons', 'source', 'row'], shown)}\n"
+
+
+def _place(source: str) -> str:
+    """A file without its folders; a topic/partition/offset as it is."""
+    return source.rsplit("/", 1)[-1] if source.startswith("/") or "://" in source else source
 
 
 def quarantined_row(row: dict[str, Any]) -> str:

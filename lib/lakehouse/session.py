@@ -31,6 +31,14 @@ _JOB = {
     # a field too many goes unnoticed where columns are pruned while parsing
     "spark.sql.csv.parser.columnPruning.enabled": "false",
 }
+_DEFAULTS = {
+    # no path in place of a table's name: a job reads what it declares
+    "spark.sql.runSQLOnFiles": "false",
+    # without kafka: only Spark's newer way to write counts the events on their way
+    "spark.sql.sources.useV1SourceList": "avro,csv,json,orc,parquet,text",
+    # settings of brokers and databases are shown in plans
+    "spark.sql.redaction.options.regex": "(?i)url|jaas|password|secret|token|credential|auth",
+}
 _SESSION = {
     **_DELTA,
     "spark.sql.session.timeZone": "UTC",
@@ -118,8 +126,7 @@ def job_session(spark: SparkSession, wanted: Mapping[str, object]) -> SparkSessi
     session = spark.newSession()
     if "io.delta" not in (spark.conf.get("spark.sql.extensions", "") or ""):
         raise ConfigError("this Spark session has no Delta extension; make it with lakehouse.get_spark()")
-    # no path in place of a table's name: a job reads what it declares
-    for key, value in {**_JOB, "spark.sql.runSQLOnFiles": "false", **wanted}.items():
+    for key, value in {**_JOB, **_DEFAULTS, **wanted}.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if key in _JOB and key in wanted and text != _JOB[key]:
             raise ConfigError(f"spark: '{key}' is fixed at {_JOB[key]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,11 +14,11 @@ from lakehouse.batches.job_columns import without_bronze_columns
 from lakehouse.batches.measuring import Asked, Figures, Judged, asked_of, judged, taken
 from lakehouse.batches.routes import fits_none
 from lakehouse.frames import EXTRA, col
+from lakehouse.observations import observed
 from lakehouse.planning.plan import Plan, Step
 from lakehouse.quality import any_fails, counters
 
 _DIMENSION = "dimension_"
-_PATIENCE = 10.0  # seconds until a count that does not come is taken by reading again
 
 
 @dataclass(frozen=True)
@@ -149,14 +148,3 @@ def _counted(observation: Observation) -> dict[str, int] | None:
     """The counts of an observation."""
     found = observed(observation)
     return None if found is None else {name: int(value) for name, value in found.items() if value is not None}
-
-
-def observed(observation: Observation, patience: float = _PATIENCE) -> dict[str, Any] | None:
-    """What was seen, or None where Spark read nothing; `Observation.get` alone would wait for ever then."""
-    seen: Any = observation._jo
-    deadline = time.monotonic() + patience
-    while seen is None or not seen.future().isCompleted():
-        if seen is None or time.monotonic() > deadline:
-            return None
-        time.sleep(0.005)  # the counts come by Spark's listener, a moment after the action
-    return {str(name): value for name, value in observation.get.items()}

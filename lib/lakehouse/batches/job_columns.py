@@ -29,6 +29,8 @@ def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
     if any(sink.step.entry.traits.get("asks_for_file") for sink in plan.sinks):
         named.add(FILE)
     bronze = plan.job.config.layer == "bronze"
+    if bronze:
+        named |= set(KAFKA_COLUMNS)
     rescue = plan.source.option("rescued_data_column") or ("_rescued_data" if bronze else None)
     return Shape(contract_fields(plan), bronze, rescue, frozenset(named), run_id, now)
 

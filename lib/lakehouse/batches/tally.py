@@ -10,9 +10,10 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse.batches.batch_rows import Batch, checked
-from lakehouse.batches.counting import Taken, observed
+from lakehouse.batches.counting import Taken
 from lakehouse.batches.measuring import Judged
 from lakehouse.frames import FATE, col
+from lakehouse.observations import observed
 from lakehouse.planning.plan import Plan, RuleStep
 from lakehouse.quality import VALID, Check
 from lakehouse.rule_results import SAMPLE, RuleResult

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
@@ -21,8 +22,10 @@ from lakehouse.pipeline.reading import pinned_inputs, read_of, source_table
 from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
 from lakehouse.pipeline.run_state import Run, batch_of, new_intent
-from lakehouse.pipeline.stream_checkpoints import require_sound
+from lakehouse.pipeline.stream_checkpoints import begins_empty, require_sound
+from lakehouse.pipeline.stream_losses import require_nothing_lost
 from lakehouse.planning.plan import Plan
+from lakehouse.registry import call_options
 from lakehouse.runs import Input
 
 _LOOK = 0.5  # seconds between two looks whether a query is to end
@@ -34,7 +37,10 @@ class _Told(Exception):
 
 def take_stream(run: Run, ending: Ending) -> None:
     """Takes micro-batch after micro-batch: until nothing new is there, or at its interval until it is told to end."""
-    require_sound(f"{run.folder}/stream", run.progress, run.intent)
+    found = require_sound(f"{run.folder}/stream", run.progress, run.intent)
+    hooks = run.plan.source.entry.traits.get("stream")
+    if hooks is not None:
+        require_nothing_lost(run, found, hooks)
     if not _is_source_there(run, ending):
         return
     query = _ended_query(run, _stream(run), ending)
@@ -69,7 +75,8 @@ def _stream(run: Run) -> DataFrame:
     """The source as a stream, and every column and expression of the job resolved against it; nothing is started yet."""
     source = run.plan.source
     read = read_of(run, {}, run.versions, incremental=True)
-    source_table(run, read)
+    if "place" in source.entry.traits:
+        source_table(run, read)
     with explained(run.plan, source):
         stream: DataFrame = source.call(run.spark, now=run.record.started, tables={}, read=read)
     check(batch_of(run, new_intent(run, 0, {})), run.spark.createDataFrame([], stream.schema))
@@ -93,11 +100,9 @@ def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
     run.measured = lambda: [json.loads(item.json) for item in query.recentProgress]
     try:
         _await(query, ending)
-    except PySparkException:
-        if not errors:
-            raise
-        if not isinstance(errors[-1], _Told):
-            raise errors[-1] from None
+    except PySparkException as error:
+        if not (errors and isinstance(errors[-1], _Told)):
+            raise _meaning(run.plan, errors[-1] if errors else error) from None
     finally:
         if query.isActive:
             query.stop()
@@ -116,14 +121,26 @@ def _await(query: StreamingQuery, ending: Ending) -> None:
             return
 
 
+def _meaning(plan: Plan, error: BaseException) -> BaseException:
+    """What a failure of a stream is, where its source knows."""
+    hooks = plan.source.entry.traits.get("stream")
+    if hooks is None or not isinstance(error, PySparkException | Py4JJavaError):
+        return error
+    return hooks.failed(str(error), **call_options(plan.source.entry, plan.source.options)) or error
+
+
 def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
     """One micro-batch; one that was finished before a crash took its commit away is left alone."""
     if number <= run.progress.batch:
-        if run.plan.state is not None:  # which Spark wants to see worked out for every batch that it ends
-            rows.write.format("noop").mode("overwrite").save()
+        _work_out(run, rows)
         return
     if ending.reason() is not None:
         raise _Told
+    if begins_empty(f"{run.folder}/stream", number):
+        _work_out(run, rows)
+        run.progress = replace(run.progress, batch=number, fresh=False)
+        progress.save(run.folder, run.progress)
+        return
     dead = run.intent if run.intent is not None and run.intent.batch == number else None
     if run.plan.interval is not None:
         run.versions = pinned_inputs(run.plan, run.spark)
@@ -138,11 +155,20 @@ def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
     ending.batch_done()
 
 
+def _work_out(run: Run, rows: DataFrame) -> None:
+    """State is to be worked out for every batch that Spark ends, also for one of which nothing is written."""
+    if run.plan.state is not None:
+        rows.write.format("noop").mode("overwrite").save()
+
+
 def _stream_inputs(plan: Plan, query: StreamingQuery) -> tuple[Input, ...]:
-    """From which to which version of its table a stream read."""
+    """What a stream read: of a table from which to which version."""
     found = [json.loads(item.json)["sources"][0] for item in query.recentProgress or []]
     if not found:
         return ()
+    hooks = plan.source.entry.traits.get("stream")
+    if hooks is not None:
+        return (Input(hooks.name(**call_options(plan.source.entry, plan.source.options))),)
     first, last = found[0]["startOffset"] or {}, found[-1]["endOffset"] or {}
     name = str(plan.source.option("table") or plan.source.option("path"))
     return (Input(name, version=last.get("reservoirVersion"), from_version=first.get("reservoirVersion")),)

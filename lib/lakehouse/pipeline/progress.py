@@ -42,6 +42,7 @@ class Progress:
     stream: str | None = None  # the id of Spark's own checkpoint, for a job that streams
     start: Mapping[str, Any] = field(default_factory=dict)  # where the stream is to begin, after a reset
     state: Mapping[str, Any] = field(default_factory=dict)  # of a stream with state: see `event_time`
+    seen: Mapping[str, str] = field(default_factory=dict)  # what the source notes of itself: the ids of its topics
     fresh: bool = False  # made just now: nothing was there
 
 

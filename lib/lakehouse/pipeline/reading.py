@@ -47,7 +47,7 @@ def pins(run: Run) -> Iterator[Mapping[str, Any]]:
 
 def table_pin(run: Run, read: Read) -> dict[str, Any]:
     """What a source without a pin of its own is pinned to: its table's version."""
-    return {"version": source_table(run, read).version} if run.plan.source.name == "delta" else {}
+    return {"version": source_table(run, read).version} if "place" in run.plan.source.entry.traits else {}
 
 
 def source_table(run: Run, read: Read) -> lake.Snapshot:

@@ -79,6 +79,8 @@ def _anything_written(run: Run, intent: Intent) -> bool:
     """True where a write of the intent's batch is in a target already: then the batch must be finished as it was pinned."""
     batch = batch_of(run, intent)
     for index, sink in enumerate(run.plan.sinks):
+        if sink.step.entry.traits.get("sends"):
+            return True  # what was sent cannot be looked up: it is sent again under the same ids
         if sink.step.option("table"):
             found = lake.snapshot(run.spark, run.plan.layout.table(sink.target))
             if found is not None and found.has(batch.commit(f"{sink.target}/{index}")):

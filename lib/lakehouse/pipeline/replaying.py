@@ -18,6 +18,7 @@ from lakehouse import lake, quarantine, runs
 from lakehouse.batches.batch import check
 from lakehouse.batches.batch_rows import Batch
 from lakehouse.batches.job_columns import contract_fields
+from lakehouse.batches.step_errors import explained
 from lakehouse.cdc_formats import flattened
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.frames import FILE, REPLAYED, col
@@ -25,13 +26,14 @@ from lakehouse.holding import held
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.quarantined_rows import TEXT, Part, by_schema, matching
-from lakehouse.pipeline.reading import pinned_inputs
+from lakehouse.pipeline.reading import pinned_inputs, read_of
 from lakehouse.pipeline.recovery import finish_batch, settle_dead_run
 from lakehouse.pipeline.run_records import begun, recorded, recorded_failure
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep
 from lakehouse.quarantine import OPEN
 from lakehouse.raw_rows import as_rows
+from lakehouse.registry import call_options
 from lakehouse.runs import RunRecord
 from lakehouse.session import job_session
 
@@ -157,6 +159,10 @@ def _raw(part: Part, run: Run) -> DataFrame:
     source = run.plan.source
     file = [col("source").alias(FILE)] if source.name == "files" else []
     found = as_rows(part.rows.select(col("id").alias(REPLAYED), *file, col(TEXT)), TEXT, part.schema)
+    again = source.entry.traits.get("replayed")
+    if again is not None:
+        with explained(run.plan, source):
+            return again(found, read_of(run, {}, {}), **call_options(source.entry, source.options))  # type: ignore[no-any-return]
     return flattened(found, source.option("cdc_format"), source.option("cdc_columns"), contract_fields(run.plan))
 
 

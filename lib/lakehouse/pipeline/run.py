@@ -24,10 +24,12 @@ from lakehouse.session import job_session
 
 
 def run_plan(
-    plan: Plan, spark: SparkSession, ending: Ending, *, full_refresh: bool = False, watch: Watch = lambda _: None
-) -> RunRecord:
+    plan: Plan, spark: SparkSession, ending: Ending, *, full_refresh: bool = False, accept_loss: bool = False,
+    watch: Watch = lambda _: None,
+) -> RunRecord:  # fmt: skip
     """Runs a job and records it, also where it fails; what a run that died had begun is finished first.
 
+    `accept_loss`: what a stream's source does not have any more is gone without, once, and noted in the record.
     A stream tries again after a failure that may pass; each try is a run of its own. Raises LakehouseError; the run
     record of a failed run is in `$LAKE/_runs` all the same.
     """
@@ -42,7 +44,7 @@ def run_plan(
             if full_refresh:
                 forget([plan], session)
                 full_refresh = False
-            done = _run(plan, session, record, ending, watch)
+            done = _run(plan, session, record, ending, accept_loss, watch)
         except BaseException as error:
             known = recorded_failure(plan, record, error)
             if not tries.another(known, watch):
@@ -52,10 +54,12 @@ def run_plan(
             return done
 
 
-def _run(plan: Plan, session: SparkSession, record: RunRecord, ending: Ending, watch: Watch) -> RunRecord:
+def _run(
+    plan: Plan, session: SparkSession, record: RunRecord, ending: Ending, accept_loss: bool, watch: Watch
+) -> RunRecord:
     finish_dead_replay(plan, session)
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
-    run = Run(plan, session, record, state, intent, watch)
+    run = Run(plan, session, record, state, intent, watch, accept_loss=accept_loss)
     require_own_targets(run)
     settle_dead_run(run)
     run.versions = pinned_inputs(plan, session)

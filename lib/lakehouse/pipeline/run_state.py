@@ -33,6 +33,7 @@ class Run:
     )
     part: str = ""  # of the job's progress, where the run has one of its own there
     schema: str = ""  # of a stream's rows as they come, for its quarantine
+    accept_loss: bool = False  # once: what the source does not have any more is gone without
 
     @property
     def folder(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lakehouse.errors import SinkError
 from lakehouse.pipeline.progress import REMEDY, Intent, Progress
-from lakehouse.storage import list_files, read_text, write_text
+from lakehouse.storage import delete, list_files, read_text, write_text
 from lakehouse.tables import is_remote
 
 
@@ -41,6 +41,40 @@ def require_sound(folder: str, progress: Progress, intent: Intent | None) -> Che
     for path in (f"{folder}/offsets/{found.planned + 1}", f"{folder}/commits/{found.planned}"):
         _require_no_lone_checksum(path)
     return found
+
+
+def offsets_at(path: str) -> dict[str, dict[str, int]] | None:
+    """The offsets by topic and partition in an entry of the checkpoint; None where there is no entry, or none in it."""
+    text = read_text(path)
+    lines = text.lstrip("\0").strip().split("\n")[1:] if text is not None else []
+    return next((found for line in lines if (found := offsets_of(line))), None)
+
+
+def offsets_of(line: str) -> dict[str, dict[str, int]] | None:
+    """The offsets by topic and partition that a line of an entry says; None where it is about something else."""
+    value = json.loads(line) if line.startswith("{") else {}
+    is_offsets = value and all(isinstance(part, dict) and all(map(str.isdigit, part)) for part in value.values())
+    return {str(name): dict(part) for name, part in value.items()} if is_offsets else None
+
+
+def begins_empty(folder: str, number: int) -> bool:
+    """True for a first batch of nothing: Spark plans one where a topic has no message to begin with."""
+    began = offsets_at(f"{folder}/sources/0/0") if number == 0 else None
+    return began is not None and began == offsets_at(f"{folder}/offsets/0")
+
+
+def rewrite_entry(path: str, text: str) -> None:
+    """Replaces a file of the checkpoint; what Hadoop keeps beside it would call the new one damaged."""
+    drop_entry(path)
+    write_text(path, text)
+
+
+def drop_entry(path: str) -> None:
+    """Takes a file of the checkpoint away, its checksum first: one without its file stops Spark."""
+    checksum = _checksum_file(path)
+    if checksum is not None:
+        checksum.unlink()
+    delete(path)
 
 
 def _batches(folder: str) -> list[int]:

@@ -145,7 +145,8 @@ class SinkStep:
     @property
     def target(self) -> str:
         """The table's name, or the place of a sink that is no table."""
-        return str(self.step.option("table") or self.step.option("path") or self.step.name)
+        named = (self.step.option(name) for name in ("table", "path", "topic"))
+        return str(next(filter(None, named), self.step.name))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,3 +28,23 @@ class Read:
     rescue: bool = False
     widens: bool = False  # the target takes wider types
     start: Mapping[str, Any] = field(default_factory=dict)  # where a stream begins, whatever the options say
+
+
+@dataclass(frozen=True)
+class Continued:
+    """Where a stream was: by Spark's own names what to read next (None: it begins), and what the source then noted."""
+
+    taken: Mapping[str, Mapping[str, int]] | None
+    known: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StreamHooks:
+    """What a source that streams and reads no table has to say of its streams; each gets the source's options."""
+
+    go_on: Callable[..., tuple[list[Any], dict[str, str]]]
+    """Of a Continued: what can no longer be read, each a `Loss`, and what to note."""
+    failed: Callable[..., Exception | None]
+    """Of what Spark said of a failure: the error that it is, or None."""
+    name: Callable[..., str]
+    """The input's name in the run record."""

@@ -11,7 +11,14 @@ from lakehouse.sources import Read
 from lakehouse.tables import resolved
 
 
-@source(incremental="stream")
+def place_of(table: str | None, path: str | None, read: Read) -> str:
+    """Where the table lies: by name in the lake, or by path."""
+    if (table is None) == (path is None):
+        raise ValueError("needs either 'table' or 'path'")
+    return read.layout.table(table) if table is not None else resolved(str(path), read.root)
+
+
+@source(incremental="stream", place=place_of)
 def delta(
     spark: SparkSession,
     *,
@@ -43,10 +50,3 @@ def delta(
     return flattened(
         spark.readStream.format("delta").options(**options).load(place), cdc_format, cdc_columns, read.fields
     )
-
-
-def place_of(table: str | None, path: str | None, read: Read) -> str:
-    """Where the table lies: by name in the lake, or by path."""
-    if (table is None) == (path is None):
-        raise ValueError("needs either 'table' or 'path'")
-    return read.layout.table(table) if table is not None else resolved(str(path), read.root)

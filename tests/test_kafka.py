@@ -1,0 +1,523 @@
+"""The source and the sink `kafka` on a real broker; tables are judged by the deltalake package."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from conftest import balanced
+from lakehouse import get_spark
+from lakehouse import run as run_job
+from lakehouse.errors import ConfigError, DataError, Interrupted, SinkError
+from lakehouse.pipeline import progress
+from lakehouse.pipeline.replaying import Selection, replay
+from lakehouse.planning.planner import plan_job
+from lakehouse.reports import plan_text
+from lakehouse.sample_data import write_shop
+from shop import ROOT, SCALE
+
+BRONZE = """
+    layer: bronze
+    source:
+      kafka: {{bootstrap_servers: "{servers}", topics: {topic}{more}}}
+    sink:
+      append: {{table: bronze.{topic}}}
+"""
+EVENTS = ', schema: "id bigint, name string, amount decimal(10,2)"'
+
+
+def bronze(project, broker, topic, more="") -> None:
+    project.job(topic, BRONZE.format(servers=broker.servers, topic=topic, more=more))
+
+
+def quarantined(project, topic) -> dict[str, tuple[dict, list[str]]]:
+    """Every quarantined row by where it came from: the row as it came, and the reasons' messages."""
+    return {
+        row["source"]: (json.loads(row["row"]), [reason["message"] for reason in row["reasons"]])
+        for row in project.rows(f"bronze.{topic}__quarantine")
+    }
+
+
+def test_json_messages_reach_bronze_with_what_kafka_says_of_them_and_each_once(project, broker):
+    broker.topic("orders", partitions=2)
+    bronze(project, broker, "orders", EVENTS)
+    broker.produce(
+        "orders",
+        [{"id": 1, "name": "Zoë", "amount": "1.50"}],
+        1,
+        key="k1",
+        headers=[("trace", b"t1"), ("trace", b"t2")],
+    )
+    first = project.run("orders")
+    assert (first.rows_read, first.rows_inserted, first.inputs[0].name) == (1, 1, "orders") and balanced(first)
+    (row,) = project.rows("bronze.orders")
+    assert (row["id"], row["name"], str(row["amount"])) == (1, "Zoë", "1.50")
+    assert (row["_topic"], row["_partition"], row["_offset"], row["_key"]) == ("orders", 1, 0, "k1")
+    assert row["_headers"] == [{"key": "trace", "value": "t1"}, {"key": "trace", "value": "t2"}]
+    assert row["_timestamp"] is not None and row["_source_file"] is None and row["_rescued_data"] is None
+
+    broker.produce("orders", [{"id": 2, "name": "b", "amount": 2, "colour": {"r": 1}}], 0, key=b"\xff\x00")
+    second, third = project.run("orders"), project.run("orders")
+    assert (second.rows_read, third.rows_read) == (1, 0)
+    row = next(row for row in project.rows("bronze.orders") if row["id"] == 2)
+    assert row["_key"] == "base64:" + base64.b64encode(b"\xff\x00").decode()
+    assert json.loads(row["_rescued_data"]) == {"colour": '{"r":1}'} and row["_headers"] is None
+
+
+POISON = {
+    b"no json": "the value is not one JSON object",
+    b'{"id": 1': "the value is not one JSON object",
+    b'{"id": 1} {"id": 2}': "the value is not one JSON object",
+    b'{"id": 1}}': "the value is not one JSON object",
+    b'[{"id": 1}]': "the value is not one JSON object",
+    b"null": "the value is not one JSON object",
+    b"": "the value is not one JSON object",
+    b'{"id": "x", "name": "n"}': "id is no bigint",
+    b'{"id": 1, "amount": "1e99"}': "amount is no decimal(10,2)",
+    b'{"id": 1, "name": "\xff"}': "the value is not UTF-8",
+    b'{"id": nul}': "the value is not JSON",
+}
+
+
+def test_a_poison_message_costs_one_row_and_the_stream_goes_on(project, broker):
+    broker.topic("poison")
+    bronze(project, broker, "poison", EVENTS)
+    good = [b'{"id": 7, "name": "a } b", "amount": 1}', b' {"id": 8, "extra": {"x": [1, {"y": 2}]}}\n', None, b"{}"]
+    broker.produce("poison", [*POISON, *good], key="k")
+    done = project.run("poison")
+    assert balanced(done) and (done.rows_read, done.rows_quarantined) == (len(POISON) + 4, len(POISON))
+    found = quarantined(project, "poison")
+    for offset, (value, reason) in enumerate(POISON.items()):
+        row, reasons = found[f"poison/0/{offset}"]
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            text = "base64:" + base64.b64encode(value).decode()
+        assert (row["_corrupt_record"], row["_offset"], row["_key"], reasons) == (text, offset, "k", [reason])
+    rows = sorted(project.rows("bronze.poison"), key=lambda row: row["_offset"])
+    assert [(row["id"], row["name"]) for row in rows] == [(7, "a } b"), (8, None), (None, None), (None, None)]
+    assert json.loads(rows[1]["_rescued_data"]) == {"extra": '{"x":[1,{"y":2}]}'}
+
+
+def test_a_gate_stops_a_topic_that_is_mostly_poison(project, broker):
+    broker.topic("gated")
+    bronze(project, broker, "gated", EVENTS)
+    project.write(
+        "conf/gated.yml", (project.root / "conf/gated.yml").read_text() + "quality_gate: {max_quarantined: 50%}\n"
+    )
+    broker.produce("gated", [b"x", b"y", {"id": 1}])
+    with pytest.raises(DataError, match=r"2 of 3|67"):
+        project.run("gated")
+    assert not (project.lake / "bronze/gated").exists()
+    broker.produce("gated", [{"id": 2}, {"id": 3}])
+    with pytest.raises(DataError):  # the batch that was planned is judged as it was
+        project.run("gated")
+    assert len(project.rows("bronze.gated__quarantine")) == 2
+
+
+def test_without_a_schema_json_is_text_and_raw_is_bytes(project, broker):
+    broker.topic("plain")
+    broker.produce("plain", [b'{"a":1}', b"\x00\xff", None])
+    bronze(project, broker, "plain")
+    done = project.run("plain")
+    assert (done.rows_valid, done.rows_quarantined) == (2, 1)
+    assert [row["value"] for row in project.rows("bronze.plain", "_offset")] == ['{"a":1}', None]
+    bronze(project, broker, "plain", ", value_format: raw")
+    project.run("plain", full_refresh=True)
+    assert [row["value"] for row in project.rows("bronze.plain", "_offset")] == [b'{"a":1}', b"\x00\xff", None]
+
+
+def test_under_a_contract_a_wrong_type_is_rescued_in_bronze_and_broken_in_silver(project, broker):
+    broker.topic("typed")
+    broker.produce("typed", [{"id": 1, "at": "2026-01-02T03:04:05Z"}, {"id": "x", "at": "never", "more": 1}])
+    job = """
+    layer: {layer}
+    schema: "id bigint, at timestamp"
+    source: {{kafka: {{bootstrap_servers: "{servers}", topics: [typed]}}}}
+    sink: {{append: {{table: {layer}.typed}}}}
+    """
+    project.job("b", job.format(layer="bronze", servers=broker.servers))
+    project.job("s", job.format(layer="silver", servers=broker.servers))
+    assert project.run("b").rows_quarantined == 0 and project.run("s").rows_quarantined == 1
+    row = project.rows("bronze.typed", "_offset")[1]
+    assert json.loads(row["_rescued_data"]) == {"id": "x", "at": "never", "more": "1"}
+    assert [sorted(row) for row in project.rows("silver.typed")] == [["at", "id"]]
+    assert project.rows("silver.typed__quarantine")[0]["source"] == "typed/0/1"
+
+
+def test_brokers_topics_and_options_that_are_wrong_are_named(project, broker):
+    bronze(project, broker, "nowhere")
+    with pytest.raises(DataError, match=f"there is no topic nowhere at {broker.servers}"):
+        project.run("nowhere")
+    project.job("dead", BRONZE.format(servers="127.0.0.1:1", topic="dead", more=""))
+    with pytest.raises(DataError, match=r"no answer from 127\.0\.0\.1:1"):
+        project.run("dead")
+    wrong = (
+        ", value_format: avro",
+        ", starting_offsets: soon",
+        ", options: {acks: '0'}",
+        ", starting_offsets: {x: {a: 1}}",
+    )
+    for more in wrong:
+        bronze(project, broker, "nowhere", more)
+        with pytest.raises(ConfigError, match=r"nowhere\.yml:\d+: source 'kafka': "):
+            project.run("nowhere")
+
+
+ORDER = {"type": "record", "name": "Order", "fields": [
+    {"name": "id", "type": "long"}, {"name": "name", "type": ["null", "string"], "default": None},
+]}  # fmt: skip
+OLD_ORDER = {**ORDER, "fields": ORDER["fields"][:1]}
+
+
+def avro(number: int, name: str | None = None, *, old: bool = False) -> bytes:
+    """An Order as Avro writes it: a zigzag long, and a union's branch with its text."""
+    text = (name or "").encode()
+    tail = b"" if old else b"\x00" if name is None else b"\x02" + bytes([len(text) * 2]) + text
+    return bytes([number * 2]) + tail
+
+
+def framed(schema_id: int, body: bytes) -> bytes:
+    return b"\x00" + schema_id.to_bytes(4, "big") + body
+
+
+@contextmanager
+def schema_registry(subjects: dict[str, dict[int, dict]]) -> Iterator[str]:
+    """A server that answers as a schema registry does, for subjects with their schemas by id."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            _, _, subject, _, *version = self.path.split("/")
+            schemas = list(subjects.get(subject, {}).items())
+            body: object = list(range(1, len(schemas) + 1))
+            if version and schemas:
+                number, schema = schemas[int(version[0]) - 1]
+                body = {"subject": subject, "version": int(version[0]), "id": number, "schema": json.dumps(schema)}
+            self.send_response(200 if schemas else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(body if schemas else {"error_code": 40401}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the tests' output is theirs."""
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_avro_is_read_by_a_schema_file_and_what_is_none_is_quarantined(project, broker):
+    broker.topic("avro_file")
+    project.write("schemas/order.avsc", json.dumps(ORDER))
+    bronze(project, broker, "avro_file", ", value_format: avro, schema: schemas/order.avsc")
+    broker.produce("avro_file", [avro(1, "Zoë"), avro(2), b"\x02", None])
+    assert project.run("avro_file").rows_quarantined == 1
+    rows = project.rows("bronze.avro_file", "_offset")
+    assert [(row["id"], row["name"]) for row in rows] == [(1, "Zoë"), (2, None), (None, None)]
+    row, reasons = quarantined(project, "avro_file")["avro_file/0/2"]
+    assert (row["_corrupt_record"], reasons) == ("\x02", ["the value is no Avro record of schemas/order.avsc"])
+
+
+def test_values_of_a_schema_registry_are_read_by_their_ids(project, broker):
+    broker.topic("registered")
+    subjects = {"registered-value": {3: OLD_ORDER}}
+    with schema_registry(subjects) as url:
+        bronze(project, broker, "registered", f', value_format: avro, schema_registry: "{url}"')
+        broker.produce("registered", [framed(3, avro(1, old=True)), framed(9, avro(2, "new")), avro(3, "bare")])
+        assert project.run("registered").rows_quarantined == 2
+        found = quarantined(project, "registered")
+        assert found["registered/0/1"][1] == ["schema id 9 is none of registered-value (3)"]
+        assert found["registered/0/2"][1] == [
+            "the value names no schema: it does not begin with a zero and four bytes of id"
+        ]
+
+        subjects["registered-value"][9] = ORDER
+        broker.produce("registered", [framed(3, avro(4, old=True)), framed(9, avro(5, "e"))])
+        assert project.run("registered").rows_valid == 2
+        plan = plan_job(project.root / "conf/registered.yml", lake=str(project.lake))
+        replay(plan, get_spark(), Selection("test", datetime.now(UTC)))  # an id that is known by now
+        rows = {row["id"]: row for row in project.rows("bronze.registered")}
+        assert {key: row["name"] for key, row in rows.items()} == {1: None, 4: None, 5: "e", 2: "new"}
+        assert (rows[2]["_topic"], rows[2]["_offset"]) == ("registered", 1)
+        states = {row["source"]: row["status"] for row in project.rows("bronze.registered__quarantine")}
+        assert states == {"registered/0/1": "replayed", "registered/0/2": "open"}
+    with pytest.raises(DataError, match=r"schema_registry: no answer from http://127"):
+        project.run("registered")
+
+
+def test_offsets_gone_by_retention_stop_the_run_until_the_loss_is_accepted_on_record(project, broker):
+    broker.topic("gone", partitions=2)
+    bronze(project, broker, "gone", EVENTS)
+    broker.produce("gone", [{"id": 1}], 0)
+    broker.produce("gone", [{"id": 11}], 1)
+    project.run("gone")
+    broker.produce("gone", [{"id": number} for number in range(2, 7)], 0)
+    broker.produce("gone", [{"id": 12}], 1)
+    broker.trim("gone", 4, 0)
+    said = r"gone partition 0: wanted offset 1, the earliest is 4 \(.*retention\); .*lakehouse run gone --accept-loss"
+    for _ in range(2):
+        with pytest.raises(DataError, match=said):
+            project.run("gone")
+    done = project.run("gone", accept_loss=True)
+    assert "loss accepted: topic gone partition 0: wanted offset 1, the earliest is 4" in done.notes[0]
+    assert sorted(row["id"] for row in project.rows("bronze.gone")) == [1, 5, 6, 11, 12]
+    assert project.run("gone", accept_loss=True).notes == ()  # nothing is lost: nothing is accepted
+    broker.produce("gone", [{"id": 7}], 0)
+    assert project.run("gone").rows_read == 1
+
+
+def test_a_topic_made_anew_stops_the_run_also_where_it_has_as_many_messages(project, broker):
+    broker.topic("anew")
+    bronze(project, broker, "anew", EVENTS)
+    broker.produce("anew", [{"id": 1}, {"id": 2}])
+    project.run("anew")
+    broker.delete("anew")
+    with pytest.raises(DataError, match="there is no topic anew at"):
+        project.run("anew")
+    broker.topic("anew")
+    broker.produce("anew", [{"id": 3}, {"id": 4}, {"id": 5}])
+    with pytest.raises(DataError, match=r"anew partition 0: wanted offset 2, the earliest is 0 \(.*made anew\)"):
+        project.run("anew")
+    assert len(project.run("anew", accept_loss=True).notes) == 1
+    assert sorted(row["id"] for row in project.rows("bronze.anew")) == [1, 2, 3, 4, 5]
+
+
+def test_a_job_begins_where_it_is_told_and_reads_in_bounded_batches(project, broker):
+    broker.topic("started", partitions=2)
+    broker.produce("started", [{"id": number} for number in range(5)], 0, timestamp=1_600_000_000_000)
+    broker.produce("started", [{"id": 10}], 1, timestamp=1_700_000_000_000)
+    starts = {
+        "latest": [],
+        "{started: {'0': 3}}": [3, 4, 10],
+        "'2022-01-01T00:00:00Z'": [10],
+        "earliest": [0, 1, 2, 3, 4, 10],
+    }
+    for start, ids in starts.items():
+        bronze(project, broker, "started", f"{EVENTS}, starting_offsets: {start}, max_offsets_per_trigger: 3")
+        done = project.run("started", full_refresh=True)
+        found = project.rows("bronze.started") if ids else []
+        assert sorted(row["id"] for row in found) == ids, start
+        assert done.batches == -(-len(ids) // 3), start  # none where nothing is there
+    project.job("whole", BRONZE.format(servers=broker.servers, topic="started", more=EVENTS) + "    read: full\n")
+    assert [project.run("whole", lake=str(project.root / "other")).rows_read for _ in range(2)] == [6, 6]
+
+
+SENDS = """
+    layer: gold
+    source:
+      rows:
+        schema: "id int, kind string, amount decimal(10,2), at timestamp"
+        rows:
+          - [1, paid, 10.50, "2026-01-02T03:04:05Z"]
+          - [2, refunded, 99.00, "2026-01-02T03:04:06Z"]
+          - [3, null, null, null]
+          - [3, null, null, null]
+    sink:
+      kafka: {{bootstrap_servers: "{servers}"{more}}}
+"""
+
+
+def sends(project, broker, name, more) -> None:
+    project.job(name, SENDS.format(servers=broker.servers, more=more))
+
+
+def test_rows_are_sent_as_json_events_with_ids_of_their_own(project, broker):
+    broker.topic("plain_events")
+    sends(project, broker, "plain_events", ", topic: plain_events, key: id, headers: {kind: kind, fixed: \"'x'\"}")
+    done = project.run("plain_events")
+    assert balanced(done) and done.rows_inserted == 4 and done.outputs[0].name == "plain_events"
+    found = broker.messages("plain_events")
+    assert json.loads(found[0].value) == {"id": 1, "kind": "paid", "amount": 10.5, "at": "2026-01-02T03:04:05.000000Z"}
+    assert (found[0].key, found[0].headers["kind"], found[0].headers["fixed"]) == (b"1", b"paid", b"x")
+    assert json.loads(found[2].value)["kind"] is None and found[2].headers["kind"] is None
+    assert len({message.headers["event_id"] for message in found}) == 4  # also of two rows that are equal
+
+
+def test_values_are_what_the_sql_says_and_null_is_a_tombstone(project, broker):
+    broker.topic("chosen")
+    value = "\"CASE WHEN kind IS NOT NULL THEN named_struct('k', kind, 'n', NULL) END\""
+    sends(project, broker, "chosen", f", topic: chosen, value: {value}")
+    project.run("chosen")
+    assert [message.value for message in broker.messages("chosen")] == [
+        b'{"k":"paid","n":null}',
+        b'{"k":"refunded","n":null}',
+        None,
+        None,
+    ]
+
+
+def test_a_cloudevents_envelope_holds_the_row_and_routes_go_by_type_with_a_dead_letter_topic(project, broker):
+    for name in ("payments", "large", "dead"):
+        broker.topic(name)
+    more = """, envelope: cloudevents, event_type: kind, event_time: at, key: id,
+              route: {"amount > 50": large, paid: payments}, otherwise: dead"""
+    sends(project, broker, "routed", more)
+    done = project.run("routed")
+    assert balanced(done) and done.rows_inserted == 4
+    assert done.notes == ("sent to large 1, payments 1, dead 2",)
+    (paid,), (large,), dead = (broker.messages(name) for name in ("payments", "large", "dead"))
+    assert paid.headers["content-type"] == b"application/cloudevents+json; charset=UTF-8"
+    event = json.loads(paid.value)
+    assert event.pop("id").encode() == paid.headers["event_id"]
+    assert event == {
+        "specversion": "1.0", "source": "/lakehouse/routed", "type": "paid", "time": "2026-01-02T03:04:05.000000Z",
+        "subject": "1", "datacontenttype": "application/json",
+        "data": {"id": 1, "kind": "paid", "amount": 10.5, "at": "2026-01-02T03:04:05.000000Z"},
+    }  # fmt: skip
+    assert json.loads(large.value)["data"]["id"] == 2
+    unknown = json.loads(dead[0].value)
+    assert (unknown["type"], "time" in unknown) == ("routed", False)
+
+
+def test_a_finished_batch_is_not_sent_again_and_a_dead_one_is_sent_with_the_same_ids(project, broker, monkeypatch):
+    broker.topic("source")
+    broker.topic("target")
+    broker.produce("source", [{"id": number} for number in range(50)])
+    project.job(
+        "resent",
+        f"""
+    layer: silver
+    source: {{kafka: {{bootstrap_servers: "{broker.servers}", topics: source, schema: "id bigint"}}}}
+    transforms:
+      - derive: {{columns: {{seen: "now()"}}}}
+    sink: {{kafka: {{bootstrap_servers: "{broker.servers}", topic: target}}}}
+    """,
+    )
+    save = progress.save
+
+    def die(folder, state) -> None:
+        if state.batch >= 0:
+            raise KeyboardInterrupt
+        save(folder, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "save", die)
+        with pytest.raises(Interrupted):
+            project.run("resent")
+    assert len(broker.messages("target")) == 50
+    assert project.run("resent").state == "succeeded" and project.run("resent").rows_read == 0
+    found = broker.messages("target")
+    ids = [message.headers["event_id"] for message in found]
+    assert (len(ids), len(set(ids)), len({message.value for message in found})) == (100, 50, 50)
+    broker.produce("source", [{"id": 1}])
+    project.run("resent")
+    assert len({message.headers["event_id"] for message in broker.messages("target")}) == 51
+
+
+def test_what_the_sink_cannot_do_is_named_before_and_no_secret_is_shown(project, broker, capsys, monkeypatch):
+    for more in (
+        "",
+        ", topic: x, otherwise: y",
+        ", route: {paid: x}, otherwise: y",
+        ", event_type: kind, route: {paid: x}",
+    ):
+        sends(project, broker, "wrong", more)
+        with pytest.raises(ConfigError, match=r"wrong\.yml:\d+: sink 'kafka': "):
+            project.run("wrong")
+    sends(project, broker, "wrong", ", topic: nowhere")
+    with pytest.raises(SinkError, match=f"there is no topic nowhere at {broker.servers}"):
+        project.run("wrong")
+    canary = "c4n4ry-9f3b"
+    monkeypatch.setenv("KAFKA_PASSWORD", canary)
+    login = 'org.apache.kafka.common.security.plain.PlainLoginModule required username=\\"u\\" password=\\"${KAFKA_PASSWORD}\\";'
+    secure = f', options: {{security.protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, sasl.jaas.config: "{login}"}}'
+    sends(project, broker, "secret", f", topic: x{secure}")
+    bronze(project, broker, "secret_source", secure)
+    errors = []
+    for name, kind in (("secret", SinkError), ("secret_source", DataError)):
+        with pytest.raises(kind) as raised:
+            project.run(name)
+        errors.append("".join(traceback.format_exception(raised.value)))
+        errors.append(plan_text(plan_job(project.root / f"conf/{name}.yml", lake=str(project.lake))))
+    written = [file.read_text(errors="replace") for file in project.lake.rglob("*") if file.is_file()]
+    assert "options: ***" in errors[1] and not [
+        text for text in (*errors, *written, *capsys.readouterr()) if canary in text
+    ]
+
+
+def test_the_shops_order_events_come_from_a_broker_under_their_environment(project, broker, monkeypatch):
+    monkeypatch.setenv("KAFKA_SERVERS", broker.servers)
+    broker.topic("order_events", partitions=2)
+    landing = project.root / "landing"
+    write_shop(landing, days=1, scale=SCALE)
+    lines = [line for file in sorted(landing.glob("order_events/*")) for line in file.read_bytes().splitlines()]
+    broker.produce("order_events", lines)
+    done = run_job(ROOT / "conf/bronze_order_events.yml", lake=str(project.lake), env="kafka")
+    broken = done.rows_quarantined
+    assert balanced(done) and done.rows_read == len(lines) and 0 < broken < len(lines) / 10
+    assert {row["event_type"] for row in project.rows("bronze.order_events")} >= {"order_created", "order_paid"}
+
+
+KILLS = 20
+FOR_EVER = """
+import sys
+from lakehouse import get_spark, run
+from lakehouse.errors import LakehouseError
+
+get_spark("killed")
+print("ready", flush=True)
+while True:
+    try:
+        run(sys.argv[1])
+    except LakehouseError as error:
+        print(error, flush=True)
+"""
+
+
+def test_killed_at_any_moment_no_event_is_lost_or_doubled_also_where_the_broker_dies(project, broker):
+    """SIGKILL to the driver and its JVM at seeded moments, every other one amid a batch, and twice to the broker."""
+    moments = random.Random(20261122)
+    broker.topic("killed", partitions=3)
+    bronze(project, broker, "killed", f"{EVENTS}, max_offsets_per_trigger: 40")
+    intent = project.lake / "_checkpoints/killed/intent.json"
+    good, poison, amid = [], 0, 0
+    for hit in range(KILLS):
+        ids = [hit * 1000 + number for number in range(120)]
+        broker.produce("killed", [*({"id": number} for number in ids), b"poison", b"poison"])
+        good, poison = good + ids, poison + 2
+        command = [sys.executable, "-c", FOR_EVER, str(project.root / "conf/killed.yml")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+            try:
+                assert process.stdout.readline() == "ready\n"
+                if hit in (7, 14):
+                    broker.kill()
+                    broker.start()
+                if hit % 2:
+                    wait_for(intent.exists)
+                wait_for(lambda: False, moments.uniform(0, 2))
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+        amid += intent.exists()
+    project.run("killed")
+    rows = project.rows("bronze.killed")
+    assert sorted(row["id"] for row in rows) == sorted(good)
+    places = [f"{row['_topic']}/{row['_partition']}/{row['_offset']}" for row in rows]
+    broken = [row["source"] for row in project.rows("bronze.killed__quarantine")]
+    assert len(broken) == poison and len({*places, *broken}) == len(good) + poison
+    assert amid >= KILLS // 5
+
+
+def wait_for(there: Callable[[], bool], seconds: float = 60) -> None:
+    """Looks again and again, until it is there or the time is over."""
+    deadline = time.monotonic() + seconds
+    while not there() and time.monotonic() < deadline:
+        select.select([], [], [], 0.01)
