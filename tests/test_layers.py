@@ -20,10 +20,10 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "errors holding html_pages log measures sample_data sql_text tables",
+    0: "errors holding html_pages log measures redaction sample_data sql_text tables",
     1: "column_types frames interrupts refusals registry spark_errors storage",
-    2: "commits config csv_files history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
-    3: "cdc_formats conform diagnosis expectations lake profiling rule_results transforms upserts",
+    2: "commits config csv_files history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files",
+    3: "cdc_formats conform databases diagnosis expectations lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",

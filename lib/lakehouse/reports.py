@@ -159,7 +159,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def _step_text(step: Step) -> str:
-    options = ", ".join(f"{name}: {_short(value)}" for name, value in step.given.items())
+    options = ", ".join(f"{name}: {_short(value)}" for name, value in step.shown.items())
     return f"{step.name} {{{options}}}" if options else step.name
 
 

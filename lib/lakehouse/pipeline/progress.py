@@ -39,6 +39,7 @@ class Progress:
     results: tuple[Mapping[str, Any], ...] = ()  # what its rules said so far, until that is on record too
     targets: tuple[str, ...] = ()  # the tables that hold rows of this checkpoint
     stream: str | None = None  # the id of Spark's own checkpoint, for a job that streams
+    pin: Mapping[str, Any] = field(default_factory=dict)  # of the last finished batch, but for its files
     fresh: bool = False  # made just now: nothing was there
 
 
