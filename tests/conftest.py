@@ -13,6 +13,7 @@ from deltalake import DeltaTable, QueryBuilder
 from lakehouse import get_spark
 from lakehouse import run as run_job
 from lakehouse.runs import RunRecord
+from postgres import postgres
 from shop import finished, program
 
 
@@ -21,6 +22,12 @@ def spark():
     session = get_spark("tests")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def database_server():
+    with postgres() as running:
+        yield running
 
 
 @dataclass

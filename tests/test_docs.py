@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from lakehouse.cli import command
 from shop import ROOT
@@ -28,10 +30,12 @@ def sections() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("section", sections())
-def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatch):
+def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatch, request):
     monkeypatch.chdir(project.root)
     monkeypatch.setenv("COLUMNS", "120")
     text, fresh, shown = sections()[section], False, 0
+    database = database_of(request, monkeypatch) if "```sql" in text else None
+    selected: list[dict] = []
     for block in _BLOCK.finditer(text):
         if block["kind"] in ("yaml", "python"):
             project.write(re.match(r"# (\S+)", block["text"])[1], block["text"])
@@ -40,6 +44,11 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
         elif block["kind"] == "console":
             for one in re.split(r"^(?=\$ )", block["text"], flags=re.MULTILINE)[1:]:
                 said(capsys, one)
+            shown += 1
+        elif block["kind"] == "sql":
+            selected = rows_of(database, block["text"])
+        elif block["table"] and selected:
+            assert_same(selected, block["table"], "the query above")
             shown += 1
         elif block["table"] and (table := named_before(text, block.start())):
             if not fresh:
@@ -67,9 +76,34 @@ def said(capsys, text: str) -> None:
 
 
 def assert_holds(project, table: str, shown: str) -> None:
+    assert_same(project.rows(table), shown, table)
+
+
+def assert_same(found: list[dict], shown: str, what: str) -> None:
     head, _, *rows = [[text.strip() for text in line.strip("|").split("|")] for line in shown.strip().split("\n")]
-    found = [[cell(row[name]) for name in head] for row in project.rows(table)]
-    assert sorted(found) == sorted(rows), table
+    assert sorted([cell(row[name]) for name in head] for row in found) == sorted(rows), what
+
+
+def database_of(request, monkeypatch) -> psycopg.Connection:
+    """A database of the section's own, and what its jobs need to reach it in the environment."""
+    server = request.getfixturevalue("database_server")
+    name = f"docs_{abs(hash(request.node.name))}"
+    with server.connect() as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    for variable, value in {"": server.jdbc(name), "_USER": server.user, "_PASSWORD": server.password}.items():
+        monkeypatch.setenv(f"SHOP_DB{variable}", value)
+    connection = server.connect(name)
+    request.addfinalizer(connection.close)
+    return connection
+
+
+def rows_of(database: psycopg.Connection, sql: str) -> list[dict]:
+    """What the last statement gives; nothing where it is no query."""
+    cursor = database.cursor(row_factory=dict_row)
+    cursor.execute(sql)
+    while cursor.nextset():
+        pass
+    return cursor.fetchall() if cursor.description else []
 
 
 def cell(value: object) -> str:

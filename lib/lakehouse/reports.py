@@ -93,9 +93,11 @@ def run_line(result: Result) -> str:
     if result.record is None:
         return f"failed     {result.job}: {str(result.error).splitlines()[0] if str(result.error) else type(result.error).__name__}"
     record = result.record
-    version = (
-        ", ".join(f"{item.name}@{item.version}" for item in record.outputs if item.version is not None) or "nothing new"
-    )
+    written = (
+        item.name if item.version is None else f"{item.name}@{item.version}"
+        for item in record.outputs if item.version is not None or item.rows
+    )  # fmt: skip
+    version = ", ".join(written) or "nothing new"
     broken = f", {record.rows_quarantined:,} quarantined" if record.rows_quarantined else ""
     return f"{record.state}  {record.job}: {record.rows_read:,} rows in, {record.rows_to_sink:,} out{broken}, {record.seconds:.1f} s, {version}"
 

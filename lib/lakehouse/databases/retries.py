@@ -66,7 +66,8 @@ def said(error: BaseException, address: Address) -> str:
     """The database's own line, without the values of rows that it quotes: those of what it calls a data exception."""
     if isinstance(error, psycopg.Error):
         primary = error.diag.message_primary
-        text = primary or next(iter(reversed(str(error).strip().splitlines())), type(error).__name__)
+        # libpq tells the place again, and then what happened there
+        text = primary or str(error).strip().split("\n")[0].rpartition(" failed: ")[2] or type(error).__name__
     else:
         refusal = _refusal(error)
         text = str(refusal.getMessage() if refusal is not None else error)

@@ -126,10 +126,11 @@ def move(target: Target) -> Moved:
     """
 
     def work(connection: psycopg.Connection) -> Moved:
-        # a second copy of the job, whose lease was lost, waits here and then finds the batch
-        run(connection, f"SELECT pg_advisory_xact_lock(hashtextextended({literal(_prefix(target.commit))}, 0))")
-        done = _noted(connection, target)
-        if done is None:
+        # who changes one of these rows meanwhile makes this begin again: so the counts are right
+        run(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if not _claimed(connection, target):
+            done = _noted(connection, target)
+        else:
             run(connection, _without_repeats(target))
             done = _upserted(connection, target) if target.keys else _appended(connection, target)
             _note(connection, target, done)
@@ -161,11 +162,18 @@ def _upserted(connection: psycopg.Connection, target: Target) -> Moved:
         f"INSERT INTO {target.table.quoted} AS t ({list_of(names)}) SELECT DISTINCT ON ({_staged(target.keys)}) {values} "
         f"FROM {target.staging} s ON CONFLICT ({keys}) {conflict}"
     )
-    there = run(connection, f"SELECT count(*) FROM {target.staging}").fetchall()[0][0]
-    # a row that was there before carries the transaction that locked it, a new one none
-    counted_rows = f"WITH moved AS ({insert} RETURNING (t.xmax = 0) AS is_new) SELECT count(*) FILTER (WHERE is_new), count(*) FROM moved"
-    inserted, touched = run(connection, counted_rows).fetchall()[0]
-    return Moved(there, inserted, touched - inserted, there - touched)
+    there, new = run(connection, _counts(target)).fetchall()[0]
+    touched = run(connection, insert).rowcount
+    return Moved(there, new, touched - new, there - touched)
+
+
+def _counts(target: Target) -> str:
+    """How many rows are staged, and how many of their keys the table does not have."""
+    same = " AND ".join(
+        f"t.{identifier(item.column.name)} = {item.value}" for item in target.moves if item.column.name in target.keys
+    )
+    missing = f"SELECT FROM {target.table.quoted} t WHERE {same}"
+    return f"SELECT count(*), count(DISTINCT ({_staged(target.keys)})) FILTER (WHERE NOT EXISTS ({missing})) FROM {target.staging} s"
 
 
 def _differs(move: Move) -> str:
@@ -223,25 +231,29 @@ def _without_repeats(target: Target) -> str:
     return f"DELETE FROM {target.staging} a USING {target.staging} b WHERE a.{_ROW} = b.{_ROW} AND a.ctid > b.ctid"
 
 
-def _noted(connection: psycopg.Connection, target: Target) -> Moved | None:
+def _claimed(connection: psycopg.Connection, target: Target) -> bool:
+    """True where this batch is not in yet: it is noted now, and whoever else moves it waits for the end of this."""
+    job, sink, checkpoint = _parts(target.commit)
+    claim = (
+        f"INSERT INTO {target.batches} (job, sink, checkpoint, batch, run_id) VALUES (%s, %s, %s, %s, %s) "
+        "ON CONFLICT DO NOTHING"
+    )
+    values = (job, sink, checkpoint, target.commit.batch, target.commit.note.get("run_id"))
+    return run(connection, claim, values).rowcount == 1
+
+
+def _noted(connection: psycopg.Connection, target: Target) -> Moved:
     own = f"WHERE {_own(target.commit)} AND batch = {target.commit.batch}"
-    rows = run(connection, f"SELECT rows, inserted, updated, unchanged FROM {target.batches} {own}").fetchall()
-    return Moved(*rows[0]) if rows else None
+    return Moved(
+        *run(connection, f"SELECT rows, inserted, updated, unchanged FROM {target.batches} {own}").fetchall()[0]
+    )
 
 
 def _note(connection: psycopg.Connection, target: Target, done: Moved) -> None:
-    job, sink, checkpoint = _parts(target.commit)
-    run(
-        connection,
-        f"INSERT INTO {target.batches} (job, sink, checkpoint, batch, run_id, rows, inserted, updated, unchanged) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (job, sink, checkpoint, target.commit.batch, target.commit.note.get("run_id"), done.rows, done.inserted,
-         done.updated, done.unchanged),
-    )  # fmt: skip
-    run(
-        connection,
-        f"DELETE FROM {target.batches} WHERE {_own(target.commit)} AND batch <= {target.commit.batch - _KEPT}",
-    )
+    own, batch = _own(target.commit), target.commit.batch
+    counts = f"rows = {done.rows}, inserted = {done.inserted}, updated = {done.updated}, unchanged = {done.unchanged}"
+    run(connection, f"UPDATE {target.batches} SET {counts} WHERE {own} AND batch = {batch}")
+    run(connection, f"DELETE FROM {target.batches} WHERE {own} AND batch <= {batch - _KEPT}")
 
 
 def _staged(names: Sequence[str]) -> str:
