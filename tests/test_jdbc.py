@@ -421,6 +421,7 @@ def test_rows_are_upserted_once_and_the_counts_say_what_each_did(db):
         ("up", 0, 2, 2, 0, 0), ("up", 1, 4, 1, 1, 2),
     ]  # fmt: skip
     assert db.tables() == {"pay", "lakehouse_batches"}
+    assert (record.rows_read, record.rows_to_sink) == (4, 4)  # counted by the very write
     db.sql("CREATE TABLE parted (day date, id int, x int, PRIMARY KEY (day, id)) PARTITION BY RANGE (day)")
     db.sql("CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')")
     for x, effects in ((1, (2, 0, 0)), (2, (0, 1, 1))):
@@ -488,6 +489,45 @@ def test_what_the_table_cannot_take_is_refused_before_a_row_is_moved(db):
     db.writes("no", f"dbtable: pay, {up}", schema, good)
     assert db.run("no").rows_inserted == 1
     assert db.tables() == {"pay", "strict", "lakehouse_batches"}  # what the refused tries staged is gone
+
+
+def test_a_connection_that_ends_while_rows_are_staged_doubles_none_and_a_replay_goes_the_same_way(db, monkeypatch):
+    db.sql("CREATE TABLE many (id int, x int CHECK (x < 100))")
+    db.project.job("many", f"""
+        layer: gold
+        source:
+          rows: {{schema: 'x int', rows: [[1], [-1]]}}
+        rules:
+          - in_range: {{column: x, min: 0}}
+        transforms:
+          - derive: {{columns: {{id: 'sequence(1, 60000)'}}}}
+          - explode: {{column: id}}
+        sink:
+          jdbc: {{{db.place}, dbtable: many, batch_size: 50}}
+    """)  # fmt: skip
+    ended = []
+
+    def end() -> None:
+        with db.server.connect(db.name) as other:
+            while not ended:
+                ended.extend(other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND query LIKE 'INSERT INTO %lakehouse_staging%' AND pid <> pg_backend_pid()").fetchall())  # fmt: skip
+
+    killer = threading.Thread(target=end)
+    killer.start()
+    record = db.run("many")
+    killer.join()
+    assert (len(ended), record.rows_read, record.rows_quarantined, record.rows_inserted) == (1, 2, 1, 60_000)
+    assert db.sql("SELECT count(*), count(DISTINCT id) FROM many") == [(60_000, 60_000)]
+    monkeypatch.chdir(db.project.root)
+    assert (
+        command(["quarantine", "fix", "gold.many", "--rule", "in_range(x)", "--sql", "x = abs(x)", "--why", "a sign"])
+        == 0
+    )
+    for _ in range(2):
+        assert command(["quarantine", "replay", "gold.many"]) == 0
+        assert db.sql("SELECT count(*), count(DISTINCT id) FROM many") == [(120_000, 60_000)]
 
 
 @pytest.mark.parametrize("place", ["before the transaction", "after the transaction"])

@@ -70,7 +70,7 @@ def batches_beside(table: Table) -> str:
 
 def find_batch(database: Database, table: Table, commit: Commit) -> Moved | None:
     """What this very batch did, where it is in already."""
-    if not asked(database, f"SELECT 1 WHERE to_regclass({literal(batches_beside(table))}) IS NOT NULL"):
+    if not _has_batches(database, table):
         return None
     rows = asked(
         database,
@@ -82,7 +82,7 @@ def find_batch(database: Database, table: Table, commit: Commit) -> Moved | None
 def prepare(target: Target) -> None:
     """Makes the table of batches and the batch's staging table, and drops what dead batches left of theirs.
 
-    Raises the database's error kind where what is noted there and the job's progress tell two stories.
+    Raises the database's error kind where the batches noted there and the job's progress tell two stories.
     """
     database, schema = target.database, target.table.schema
     within(database, lambda connection: run(connection, _MADE.format(table=target.batches)))
@@ -104,19 +104,28 @@ def prepare(target: Target) -> None:
     within(database, work)
 
 
-def stage(target: Target, rows: DataFrame, batch_size: int) -> None:
-    """Writes the rows into the staging table by Spark. What is there of an earlier try is emptied first."""
+def stage(target: Target, rows: DataFrame, batch_size: int) -> bool:
+    """Writes the rows into the staging table by Spark; what an earlier try left there is emptied first.
+
+    True where it took more than one try: what was counted in passing is of the first then, and wrong.
+    """
     chosen = [col(move.field.name).alias(move.column.name) for move in target.moves]
-    frame = rows.select(*chosen, F.monotonically_increasing_id().alias(_ROW))
+    # not by the writer's numPartitions: it looks at the partitions in an action of its own, and what is counted in
+    # passing would be counted there, as nothing
+    frame = rows.select(*chosen, F.monotonically_increasing_id().alias(_ROW)).coalesce(_WRITERS)
     options = {**for_spark(target.database.address), "dbtable": target.staging, "batchsize": str(batch_size)}
-    options |= {"numPartitions": str(_WRITERS), "reWriteBatchedInserts": "true"}
+    options["reWriteBatchedInserts"] = "true"
     database = target.database
 
+    tries: list[int] = []
+
     def attempt() -> None:
+        tries.append(1)
         within(database, lambda connection: run(connection, f"TRUNCATE {target.staging}"))
         frame.write.format("jdbc").mode("append").options(**options).save()
 
     retried(attempt, database.address, database.kind, database.what)
+    return len(tries) > 1
 
 
 def move(target: Target) -> Moved:
@@ -204,27 +213,34 @@ def _require_clean_keys(connection: psycopg.Connection, target: Target) -> None:
         )
 
 
-def _require_one_story(target: Target) -> None:
-    """The batches noted in the database must be the ones before this batch, and no other checkpoint's."""
-    database, commit = target.database, target.commit
-    found = asked(
-        database,
-        f"SELECT max(batch) FILTER (WHERE {_own(commit)}), count(*) FILTER (WHERE NOT ({_own(commit)})) "
-        f"FROM {target.batches} WHERE {_of_job(commit)}",
-    )
-    last, others = found[0]
-    where = f"{target.table.quoted} in {database.address}"
-    if last is None and others and not target.keys:
+def require_no_other_rows(database: Database, table: Table, commit: Commit) -> None:
+    """Raises the database's error kind where the job has filled the table under another checkpoint than this one."""
+    if not _has_batches(database, table):
+        return
+    batches = batches_beside(table)
+    others = asked(database, f"SELECT count(*) FROM {batches} WHERE {_of_job(commit)} AND NOT ({_own(commit)})")
+    if others[0][0]:
         raise database.kind(
-            f"{database.what}: {where} was filled by this job under another checkpoint, and its rows would be added again; "
-            f"restore the checkpoint, or take those rows out and DELETE FROM {target.batches} WHERE {_of_job(commit)}"
+            f"{database.what}: {table.quoted} in {database.address} was filled by this job under another checkpoint, and its "
+            "rows would be added again; restore the checkpoint, or take those rows out and "
+            f"DELETE FROM {batches} WHERE {_of_job(commit)}"
         )
+
+
+def _require_one_story(target: Target) -> None:
+    """The batches noted in the database must be those before this one."""
+    database, commit = target.database, target.commit
+    last = asked(database, f"SELECT max(batch) FROM {target.batches} WHERE {_own(commit)}")[0][0]
     if last is not None and last != commit.batch - 1:
         behind = "was set back behind" if last < commit.batch else "is ahead of"
         raise database.kind(
-            f"{database.what}: {where} {behind} the job's checkpoint (batch {last} there, {commit.batch - 1} here); restore "
-            "the one that fits the other, or run with --full-refresh"
+            f"{database.what}: {target.table.quoted} in {database.address} {behind} the job's checkpoint (batch {last} there, "
+            f"{commit.batch - 1} here); restore the one that fits the other, or run with --full-refresh"
         )
+
+
+def _has_batches(database: Database, table: Table) -> bool:
+    return bool(asked(database, f"SELECT to_regclass({literal(batches_beside(table))}) IS NOT NULL")[0][0])
 
 
 def _without_repeats(target: Target) -> str:

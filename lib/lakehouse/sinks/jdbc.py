@@ -11,7 +11,7 @@ from lakehouse.commits import Commit
 from lakehouse.databases.address import address_of
 from lakehouse.databases.control import Database, asked, literal, opened
 from lakehouse.databases.relations import Table, find_table
-from lakehouse.databases.staging import Moved, Target, find_batch, move, prepare, stage
+from lakehouse.databases.staging import Moved, Target, find_batch, move, prepare, require_no_other_rows, stage
 from lakehouse.databases.target_columns import create_statement, moves_of, require_unique
 from lakehouse.errors import SinkError
 from lakehouse.frames import col, visible
@@ -45,7 +45,16 @@ def is_written(commit: Commit, *, url: str, user: str | None, password: str | No
         return find_batch(database, find_table(database, dbtable), commit) is not None
 
 
-@sink(external=True, sense=sense, written=is_written)
+def require_own(
+    commit: Commit, *, url: str, user: str | None, password: str | None, dbtable: str, mode: str, **_: Any
+) -> None:
+    """Raises SinkError where a job that begins anew would add rows that it has added before."""
+    with opened(address_of(url, user, password), SinkError, _WHAT) as database:
+        if mode == "append" and _is_there(database, dbtable):
+            require_no_other_rows(database, find_table(database, dbtable), commit)
+
+
+@sink(external=True, sense=sense, written=is_written, require_own=require_own)
 def jdbc(
     df: DataFrame,
     write: Write,
@@ -75,16 +84,20 @@ def jdbc(
             require_unique(database, table, own_keys)
         target = Target(database, table, moves, own_keys, write.commit, write.masked)
         prepare(target)
-        stage(target, rows, batch_size)
-        return _written(dbtable, move(target))
+        again = stage(target, rows, batch_size)
+        return _written(dbtable, move(target), repeated=again)
 
 
 def _table(database: Database, name: str, rows: DataFrame, keys: Sequence[str]) -> Table:
     """The table; where it is missing, the error has the statement that makes it."""
-    if asked(database, f"SELECT to_regclass({literal(name)})")[0][0] is not None:
+    if _is_there(database, name):
         return find_table(database, name)
     made = create_statement(name, rows.schema.fields, keys)
     raise SinkError(f"{_WHAT}: {database.address} has no table {name}; its owner makes it, for these rows: {made}")
+
+
+def _is_there(database: Database, name: str) -> bool:
+    return asked(database, f"SELECT to_regclass({literal(name)})")[0][0] is not None
 
 
 def _written(dbtable: str, done: Moved, *, repeated: bool = False) -> Written:
