@@ -188,7 +188,7 @@ def test_every_word_has_a_sentence_typed_options_and_a_file_of_its_own(entry):
 
 def test_the_words_of_the_spec_are_there():
     found = {kind: {entry.name for entry in registry.known(kind)} for kind in registry.KINDS}
-    assert found["source"] >= {"files", "delta", "sql", "rows"}
+    assert found["source"] >= {"files", "delta", "jdbc", "sql", "rows"}
     assert found["rule"] >= {"not_null", "accepted_values", "in_range", "matches", "length", "expr", "not_in_future"}
     assert found["transform"] >= {
         "select",
@@ -218,7 +218,7 @@ def test_the_words_of_the_spec_are_there():
         "unique", "foreign_key", "outliers", "reconcile", "row_count", "aggregate", "freshness", "completeness",
         "distinct_count", "drift",
     }  # fmt: skip
-    assert found["sink"] >= {"append", "overwrite", "merge", "files"}
+    assert found["sink"] >= {"append", "overwrite", "merge", "files", "jdbc"}
 
 
 def test_a_module_says_in_a_sentence_what_it_owns():

@@ -63,6 +63,7 @@ def for_spark(address: Address) -> dict[str, str]:
     """The options of Spark's reader and writer: the account stands beside the URL, which plans and logs may show."""
     places = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.hosts)
     options = {"connectTimeout": str(CONNECT_SECONDS), "tcpKeepAlive": "true", **address.parameters}
+    options["logServerErrorDetail"] = "false"  # it holds the values of rows, and Spark writes it into its event log
     options |= {"url": f"jdbc:postgresql://{places}/{address.database}", "driver": "org.postgresql.Driver"}
     options |= {"user": address.user} if address.user else {}
     return options | ({"password": address.password} if address.password else {})

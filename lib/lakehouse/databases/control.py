@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from lakehouse.databases.address import Address, for_psycopg
+from lakehouse.databases.address import CONNECT_SECONDS, Address, for_psycopg
 from lakehouse.databases.retries import retried
 from lakehouse.errors import LakehouseError
 
@@ -41,7 +41,7 @@ def opened(address: Address, kind: type[LakehouseError], what: str) -> Iterator[
         kwargs=for_psycopg(address),
         min_size=0,
         max_size=_MOST,
-        timeout=30,
+        timeout=CONNECT_SECONDS,
         check=ConnectionPool.check_connection,
         open=True,
     )

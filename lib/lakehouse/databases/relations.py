@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lakehouse.databases.control import Database, asked, identifier, literal
+from lakehouse.databases.control import Database, asked, identifier, literal, run, within
 from lakehouse.errors import did_you_mean
 
 _TABLE = """
@@ -70,8 +70,9 @@ def relation_of(database: Database, table: str | None, query: str | None) -> str
 
 def columns_of(database: Database, relation: str) -> list[Column]:
     """The columns of what stands after FROM; raises the database's error kind where two have one name."""
-    with database.pool.connection() as connection:
-        described = connection.execute(f"SELECT * FROM {relation} LIMIT 0".encode()).description or []
+    described = (
+        within(database, lambda connection: run(connection, f"SELECT * FROM {relation} LIMIT 0").description) or []
+    )
     names = [item.name.lower() for item in described]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -40,7 +40,7 @@ def retried(action: Callable[[], T], address: Address, kind: type[LakehouseError
         if not isinstance(error, psycopg.Error) and state_of(error) is None:
             raise
         tried = f" ({ATTEMPTS} tries)" if is_transient(error) else ""
-        raise kind(f"{what}: {address}: {said(error, address)}{tried}") from None
+        raise kind(f"{what}: {address}: {said(error, address)}{tried}") from error
 
 
 def is_transient(error: BaseException) -> bool:
@@ -71,6 +71,10 @@ def said(error: BaseException, address: Address) -> str:
     else:
         refusal = _refusal(error)
         text = str(refusal.getMessage() if refusal is not None else error)
+    if state_of(error) == "22021":
+        return (
+            "a text holds a NUL character, which PostgreSQL cannot keep; take it out with replace(column, char(0), '')"
+        )
     if (state_of(error) or "").startswith("22"):
         text = _QUOTED.sub('"..."', text)
     return address.cleaned(text.strip().split("\n")[0].removeprefix("ERROR: "))

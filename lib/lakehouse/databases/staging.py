@@ -116,7 +116,6 @@ def stage(target: Target, rows: DataFrame, batch_size: int) -> bool:
     options = {**for_spark(target.database.address), "dbtable": target.staging, "batchsize": str(batch_size)}
     options["reWriteBatchedInserts"] = "true"
     database = target.database
-
     tries: list[int] = []
 
     def attempt() -> None:
@@ -141,6 +140,7 @@ def move(target: Target) -> Moved:
             done = _noted(connection, target)
         else:
             run(connection, _without_repeats(target))
+            run(connection, f"ANALYZE {target.staging}")
             done = _upserted(connection, target) if target.keys else _appended(connection, target)
             _note(connection, target, done)
         run(connection, f"DROP TABLE IF EXISTS {target.staging}")
@@ -168,7 +168,7 @@ def _upserted(connection: psycopg.Connection, target: Target) -> Moved:
     changed = " OR ".join(_differs(move) for move in others)
     conflict = f"DO UPDATE SET {assigned} WHERE {changed}" if others else "DO NOTHING"
     insert = (
-        f"INSERT INTO {target.table.quoted} AS t ({list_of(names)}) SELECT DISTINCT ON ({_staged(target.keys)}) {values} "
+        f"INSERT INTO {target.table.quoted} AS t ({list_of(names)}) SELECT DISTINCT ON ({_of_key(target)}) {values} "
         f"FROM {target.staging} s ON CONFLICT ({keys}) {conflict}"
     )
     there, new = run(connection, _counts(target)).fetchall()[0]
@@ -182,7 +182,7 @@ def _counts(target: Target) -> str:
         f"t.{identifier(item.column.name)} = {item.value}" for item in target.moves if item.column.name in target.keys
     )
     missing = f"SELECT FROM {target.table.quoted} t WHERE {same}"
-    return f"SELECT count(*), count(DISTINCT ({_staged(target.keys)})) FILTER (WHERE NOT EXISTS ({missing})) FROM {target.staging} s"
+    return f"SELECT count(*), count(DISTINCT ({_of_key(target)})) FILTER (WHERE NOT EXISTS ({missing})) FROM {target.staging} s"
 
 
 def _differs(move: Move) -> str:
@@ -192,7 +192,7 @@ def _differs(move: Move) -> str:
 
 def _require_clean_keys(connection: psycopg.Connection, target: Target) -> None:
     """Raises where a key is NULL, or comes with different rows: which of them should win is for the job to say."""
-    database, keys = target.database, target.keys
+    database, keys, own = target.database, target.keys, _of_key(target)
     nulls = " OR ".join(f"s.{identifier(key)} IS NULL" for key in keys)
     without = run(connection, f"SELECT count(*) FROM {target.staging} s WHERE {nulls}").fetchall()[0][0]
     if without:
@@ -201,12 +201,10 @@ def _require_clean_keys(connection: psycopg.Connection, target: Target) -> None:
             f"{database.what}: {said} NULL in the key ({', '.join(keys)}): add the rule not_null for it; nothing was moved"
         )
     row = ", ".join(f"s.{identifier(move.column.name)}" for move in target.moves)
-    clashes = f"SELECT {_staged(keys)} FROM {target.staging} s GROUP BY {_staged(keys)} HAVING count(DISTINCT ROW({row})::text) > 1"
+    clashes = f"SELECT {own} FROM {target.staging} s GROUP BY {own} HAVING count(DISTINCT ROW({row})::text) > 1"
     number = run(connection, f"SELECT count(*) FROM ({clashes}) AS clashes").fetchall()[0][0]
     if number:
-        shown = named(
-            keys, run(connection, f"{clashes} ORDER BY {_staged(keys)} LIMIT {NAMED}").fetchall(), target.masked
-        )
+        shown = named(keys, run(connection, f"{clashes} ORDER BY {own} LIMIT {NAMED}").fetchall(), target.masked)
         raise database.kind(
             f"{database.what}: {counted(number, 'key has', 'keys have')} different rows in one batch ({shown}): say which "
             "one counts with the transform keep_latest; nothing was moved"
@@ -272,8 +270,10 @@ def _note(connection: psycopg.Connection, target: Target, done: Moved) -> None:
     run(connection, f"DELETE FROM {target.batches} WHERE {own} AND batch <= {batch - _KEPT}")
 
 
-def _staged(names: Sequence[str]) -> str:
-    return ", ".join(f"s.{identifier(name)}" for name in names)
+def _of_key(target: Target) -> str:
+    """The key's values as the table has them: two texts may be one uuid."""
+    values = {move.column.name: move.value for move in target.moves}
+    return ", ".join(values[key] for key in target.keys)
 
 
 def _parts(commit: Commit) -> tuple[str, str, str]:
