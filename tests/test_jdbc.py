@@ -27,7 +27,7 @@ from lakehouse.pipeline import advance
 from lakehouse.planning.planner import plan_job
 from lakehouse.redaction import without_secrets
 from lakehouse.sinks import jdbc as jdbc_sink
-from shop import program
+from shop import ROOT, program
 
 UUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
 
@@ -262,6 +262,32 @@ def test_rows_committed_late_are_taken_within_the_lookback_and_none_is_taken_twi
     assert db.run("late").rows_read == 3
     assert db.run("late").rows_read == 0
     assert db.ids() == in_the_table
+    for file in (db.project.lake / "_checkpoints/late/read").rglob("_SUCCESS"):
+        file.unlink()  # what says which rows were taken is damaged
+    with pytest.raises(SinkError, match="is gone, which says what was taken of the lookback; run the job with --full"):
+        db.project.run("late")
+
+
+def test_the_example_job_follows_the_payments_of_a_database(db, monkeypatch):
+    db.sql("CREATE TABLE payments (payment_id text PRIMARY KEY, order_id text, method text, amount numeric, paid_at timestamptz, "
+           "status text, updated_at timestamptz, remark text)")  # fmt: skip
+    paid = "'2026-01-01 10:00+00'"
+    db.sql(f"INSERT INTO payments VALUES ('P1', 'O1', ' Card', 10.5, {paid}, 'captured', {paid}), "
+           f"('P2', 'O2', 'cash', -1, {paid}, 'captured', {paid}), ('P3', 'O3', 'cash', 7, {paid}, 'captured', {paid})")  # fmt: skip
+    db.project.write("conf/silver_payments_pg.yml", (ROOT / "conf/silver_payments_pg.yml").read_text())
+    for name, value in (("URL", db.server.jdbc(db.name)), ("USER", db.server.user), ("PASSWORD", db.server.password)):
+        monkeypatch.setenv(f"PAYMENTS_{name}", value)
+    record = db.run("silver_payments_pg")
+    assert (record.rows_read, record.rows_quarantined, record.ignored_columns) == (3, 1, ("remark",))
+    db.sql("UPDATE payments SET status = 'refunded', updated_at = '2026-01-01 09:59+00' WHERE payment_id = 'P1'")
+    db.sql("UPDATE payments SET status = 'refunded', updated_at = '2026-01-01 10:01+00' WHERE payment_id = 'P3'")
+    record = db.run("silver_payments_pg")
+    assert (record.rows_read, record.rows_updated, record.rows_unchanged) == (2, 1, 1)  # the older one does not count
+    held = {
+        row["payment_id"]: (row["method"], row["amount"], row["status"])
+        for row in db.project.rows("silver.payments_pg")
+    }
+    assert held == {"P1": ("card", Decimal("10.50"), "captured"), "P3": ("cash", Decimal("7.00"), "refunded")}
 
 
 def test_a_cursor_that_cannot_be_one_is_refused_with_what_to_do(db):

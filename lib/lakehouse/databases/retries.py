@@ -16,7 +16,7 @@ from lakehouse.errors import LakehouseError
 T = TypeVar("T")
 
 ATTEMPTS = 5
-_LONGEST = 5.0  # seconds between two attempts: about ten in all
+_LONGEST = 5.0  # seconds between two attempts: less than ten in all
 # connection lost, server going down or coming up, too many connections, deadlock, serialization
 _TRANSIENT = re.compile(r"08...|57P0[123]|53300|40001|40P01")
 _PASSING = re.compile(
@@ -30,7 +30,7 @@ def retried(action: Callable[[], T], address: Address, kind: type[LakehouseError
 
     Raises `kind` with one line that names the database, where it does not.
     """
-    waits = wait_random_exponential(multiplier=0.3, max=_LONGEST)
+    waits = wait_random_exponential(multiplier=0.5, max=_LONGEST)
     try:
         tries = Retrying(
             stop=stop_after_attempt(ATTEMPTS), wait=waits, retry=retry_if_exception(is_transient), reraise=True
