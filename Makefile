@@ -13,7 +13,7 @@ setup: environment ## makes .venv with all packages and JARs; finishes what was 
 demo: environment ## the next day of the example shop, from landing files to gold
 	@$(BIN)/lakehouse demo
 
-test: environment ## the whole suite, on real Spark, Delta, MinIO, Kafka and Chromium, with the coverage gate
+test: environment ## the whole suite, on real Spark, Delta, MinIO, Kafka, PostgreSQL and Chromium, with the coverage gate
 	@conf/spark/minio.sh >/dev/null
 	@conf/spark/kafka.sh >/dev/null
 	@conf/spark/chromium.sh >/dev/null

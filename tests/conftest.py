@@ -14,6 +14,7 @@ from broker import kafka_broker
 from lakehouse import get_spark
 from lakehouse import run as run_job
 from lakehouse.runs import RunRecord
+from postgres import postgres
 from shop import finished, program
 
 
@@ -35,6 +36,12 @@ def spark():
 @pytest.fixture(scope="session")
 def broker():
     with kafka_broker() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def database_server():
+    with postgres() as running:
         yield running
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from lakehouse.cli import command
 from shop import ROOT
@@ -33,20 +35,21 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
     monkeypatch.chdir(project.root)
     monkeypatch.setenv("COLUMNS", "120")
     text, fresh, shown = sections()[section], False, 0
-    topics = _TOPICS.search(text)
-    if topics:
-        broker = request.getfixturevalue("broker")
-        monkeypatch.setenv("KAFKA_SERVERS", broker.servers)
-        for name in topics[1].split():
-            broker.topic(name)
+    make_topics(text, request, monkeypatch)
+    database = database_of(request, monkeypatch) if "```sql" in text else None
+    selected: list[dict] = []
     for block in _BLOCK.finditer(text):
         if block["kind"] in ("yaml", "python"):
             project.write(re.match(r"# (\S+)", block["text"])[1], block["text"])
         elif block["kind"] in ("csv", "json"):
             project.write(block["file"], block["text"])
         elif block["kind"] == "console":
-            for one in re.split(r"^(?=\$ )", block["text"], flags=re.MULTILINE)[1:]:
-                said(capsys, one)
+            said(capsys, block["text"])
+            shown += 1
+        elif block["kind"] == "sql":
+            selected = rows_of(database, block["text"])
+        elif block["table"] and selected:
+            assert_same(selected, block["table"], "the query above")
             shown += 1
         elif block["table"] and (table := named_before(text, block.start())):
             if not fresh:
@@ -57,6 +60,16 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
     assert shown
 
 
+def make_topics(text: str, request, monkeypatch) -> None:
+    """The topics that a section names, on a broker of this run."""
+    topics = _TOPICS.search(text)
+    if topics:
+        broker = request.getfixturevalue("broker")
+        monkeypatch.setenv("KAFKA_SERVERS", broker.servers)
+        for name in topics[1].split():
+            broker.topic(name)
+
+
 def named_before(text: str, place: int) -> str | None:
     """The table that the paragraph before a place names: what follows are its rows."""
     found = _NAME.findall(text[:place].rstrip().rpartition("\n\n")[2])
@@ -64,19 +77,45 @@ def named_before(text: str, place: int) -> str | None:
 
 
 def said(capsys, text: str) -> None:
-    """What a command prints; `...` stands for what differs from run to run."""
-    first, _, expected = text.partition("\n")
-    capsys.readouterr()
-    command(shlex.split(first.removeprefix("$ lakehouse ")))
-    out, err = capsys.readouterr()
-    pattern = re.escape(expected.strip()).replace(r"\.\.\.", ".*")
-    assert re.fullmatch(pattern, (out + err).strip()), out + err
+    """What each command prints; `...` stands for what differs from run to run."""
+    for one in re.split(r"^(?=\$ )", text, flags=re.MULTILINE)[1:]:
+        first, _, expected = one.partition("\n")
+        capsys.readouterr()
+        command(shlex.split(first.removeprefix("$ lakehouse ")))
+        out, err = capsys.readouterr()
+        pattern = re.escape(expected.strip()).replace(r"\.\.\.", ".*")
+        assert re.fullmatch(pattern, (out + err).strip()), out + err
 
 
 def assert_holds(project, table: str, shown: str) -> None:
+    assert_same(project.rows(table), shown, table)
+
+
+def assert_same(found: list[dict], shown: str, what: str) -> None:
     head, _, *rows = [[text.strip() for text in line.strip("|").split("|")] for line in shown.strip().split("\n")]
-    found = [[cell(row[name]) for name in head] for row in project.rows(table)]
-    assert sorted(found) == sorted(rows), table
+    assert sorted([cell(row[name]) for name in head] for row in found) == sorted(rows), what
+
+
+def database_of(request, monkeypatch) -> psycopg.Connection:
+    """A database of the section's own, and what its jobs need to reach it in the environment."""
+    server = request.getfixturevalue("database_server")
+    name = f"docs_{abs(hash(request.node.name))}"
+    with server.connect() as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    for variable, value in {"": server.jdbc(name), "_USER": server.user, "_PASSWORD": server.password}.items():
+        monkeypatch.setenv(f"SHOP_DB{variable}", value)
+    connection = server.connect(name)
+    request.addfinalizer(connection.close)
+    return connection
+
+
+def rows_of(database: psycopg.Connection, sql: str) -> list[dict]:
+    """What the last statement gives; nothing where it is no query."""
+    cursor = database.cursor(row_factory=dict_row)
+    cursor.execute(sql)
+    while cursor.nextset():
+        pass
+    return cursor.fetchall() if cursor.description else []
 
 
 def cell(value: object) -> str:

@@ -20,10 +20,10 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "command_words errors holding html_pages log measures sample_data sql_text tables",
+    0: "command_words errors holding html_pages log measures redaction sample_data sql_text tables",
     1: "column_types contract_options frames interrupts observations refusals registry spark_errors storage",
-    2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows rules runs session table_layout text_files",
-    3: "batch_log cdc_formats conform diagnosis expectations kafka lake profiling rule_results transforms upserts",
+    2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files",
+    3: "batch_log cdc_formats conform databases diagnosis expectations kafka lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
@@ -190,7 +190,7 @@ def test_every_word_has_a_sentence_typed_options_and_a_file_of_its_own(entry):
 
 def test_the_words_of_the_spec_are_there():
     found = {kind: {entry.name for entry in registry.known(kind)} for kind in registry.KINDS}
-    assert found["source"] >= {"files", "delta", "sql", "rows"}
+    assert found["source"] >= {"files", "delta", "jdbc", "sql", "rows"}
     assert found["rule"] >= {"not_null", "accepted_values", "in_range", "matches", "length", "expr", "not_in_future"}
     assert found["transform"] >= {
         "select",
@@ -220,7 +220,7 @@ def test_the_words_of_the_spec_are_there():
         "unique", "foreign_key", "outliers", "reconcile", "row_count", "aggregate", "freshness", "completeness",
         "distinct_count", "drift",
     }  # fmt: skip
-    assert found["sink"] >= {"append", "overwrite", "merge", "files"}
+    assert found["sink"] >= {"append", "overwrite", "merge", "files", "jdbc"}
 
 
 def test_a_module_says_in_a_sentence_what_it_owns():

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lakehouse.errors import did_you_mean
+from lakehouse.redaction import is_secret
 
 Place = tuple[str | int, ...]
 
@@ -65,6 +66,8 @@ def _told(place: Place, items: list[ErrorDetails], model: type[BaseModel], what:
         return place, thing + did_you_mean(name, _keys_at(model, place[:-1]))
     if first["type"] == "missing":
         return place, f"{what} needs the option '{name}'" if what else f"{_named(place)} is missing"
+    if is_secret(name):
+        return place, f"{subject}{_named(place)} must be text; write it as ${{VARIABLE}}"
     return place, f"{subject}{_named(place)} {_expectation(items, what)}"
 
 

@@ -96,6 +96,9 @@ _SHARE = {
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1), WithJsonSchema(_SHARE)]
 """A share of rows: `35%` or 0.35."""
 
+Secret = Annotated[str, Field(json_schema_extra={"format": "password"})]
+"""What is shown, logged and written nowhere: see `lakehouse.redaction`."""
+
 Dimension = Literal["completeness", "accuracy", "consistency", "timeliness", "validity", "uniqueness"]
 """What kind of quality a rule is about."""
 

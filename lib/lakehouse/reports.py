@@ -166,8 +166,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def _step_text(step: Step) -> str:
-    hidden = step.entry.traits.get("secret", ())  # options that may hold a password
-    options = ", ".join(f"{name}: {'***' if name in hidden else _short(value)}" for name, value in step.given.items())
+    options = ", ".join(f"{name}: {_short(value)}" for name, value in step.shown.items())
     return f"{step.name} {{{options}}}" if options else step.name
 
 

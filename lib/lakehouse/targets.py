@@ -76,7 +76,7 @@ class Written:
     notes: tuple[str, ...] = ()
     """What the run record should say beside the counts."""
     repeated: bool = False
-    """An earlier try had got this write in: nothing was read this time."""
+    """An earlier try had got this write in, so that nothing was read this time, or it was read twice: not what was counted."""
 
 
 class Stopped(LakehouseError):

@@ -18,6 +18,7 @@ from lakehouse.pipeline.event_time import process_in_state, state_after
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_records import batch_inputs, results_so_far, with_outcome
 from lakehouse.pipeline.run_state import Run
+from lakehouse.row_copies import forget_rows
 from lakehouse.rule_results import added, to_values
 from lakehouse.runs import RunRecord
 from lakehouse.targets import Stopped
@@ -39,6 +40,7 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
             raise stopped.error from stopped
         _let_go(run, batch, stopped)
         raise
+    outcome = replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes))
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
     if run.plan.state is not None:
         run.progress = replace(run.progress, state=state_after(run.progress.state, outcome))
@@ -48,6 +50,8 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     run.progress = with_record(run, so_far, batch, outcome, began)
     progress.save(run.folder, run.progress)
     progress.end(run.folder)
+    if "_copy" in pin:
+        forget_rows(run.copies, pin["_copy"])
     run.watch(f"{done.rows_read:,} rows")
     return done
 
@@ -70,5 +74,6 @@ def _with_batch(run: Run, batch: Batch, outcome: Outcome, pin: Mapping[str, Any]
         taken={**run.progress.taken, **taken},
         targets=tuple(sorted(filled & set(run.plan.outputs))),
         evidence=(),
+        pin={name: value for name, value in pin.items() if name != "files"},
         fresh=False,
     )

@@ -8,8 +8,9 @@ from pyspark.sql import SparkSession
 
 from lakehouse import lake
 from lakehouse.errors import SinkError
-from lakehouse.pipeline.run_state import Run
+from lakehouse.pipeline.run_state import Run, batch_of, new_intent
 from lakehouse.planning.plan import Plan, SinkStep
+from lakehouse.registry import call_options
 from lakehouse.storage import delete_tree, folders
 from lakehouse.tables import resolved
 from lakehouse.targets import batch_folders
@@ -34,9 +35,13 @@ def forget(plans: Sequence[Plan], spark: SparkSession) -> None:
 
 def require_own_targets(run: Run) -> None:
     """Progress and targets must tell the same story; raises SinkError where a wrong table would come of going on."""
-    for sink in run.plan.sinks:
+    for index, sink in enumerate(run.plan.sinks):
         if sink.step.option("table"):
             _require_own_target(run, sink)
+        require_own = sink.step.entry.traits.get("require_own")
+        if require_own is not None and run.progress.fresh:
+            commit = batch_of(run, new_intent(run, 0, {})).commit(f"{sink.target}/{index}")
+            require_own(commit, **call_options(sink.step.entry, sink.step.options))
     own = batch_folders(run.plan.name) + run.progress.id
     for place, names in (_batch_folders(run.plan) if run.progress.fresh else {}).items():
         if any(not name.startswith(own) for name in names):

@@ -43,6 +43,7 @@ class Progress:
     start: Mapping[str, Any] = field(default_factory=dict)  # where the stream is to begin, after a reset
     state: Mapping[str, Any] = field(default_factory=dict)  # of a stream with state: see `event_time`
     seen: Mapping[str, str] = field(default_factory=dict)  # what the source notes of itself: the ids of its topics
+    pin: Mapping[str, Any] = field(default_factory=dict)  # of the last finished batch, but for its files
     fresh: bool = False  # made just now: nothing was there
 
 

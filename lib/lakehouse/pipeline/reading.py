@@ -41,7 +41,7 @@ def pins(run: Run) -> Iterator[Mapping[str, Any]]:
         if found is None:
             return
         yield found
-        if run.plan.read == "full":
+        if run.plan.read == "full" or source.entry.traits.get("one_batch"):
             return
 
 
@@ -70,16 +70,18 @@ def read_of(run: Run, pin: Mapping[str, Any], versions: Mapping[str, int], *, in
     widens = all(sink.settings.type_widening for sink in plan.sinks)
     return Read(
         plan.layout, plan.job.root, config.layer, incremental, pin, versions, run.progress.taken, fields, known, rescue,
-        widens, run.progress.start,
+        widens, run.progress.start, run.progress.pin, run.copies, run.intent is not None,
     )  # fmt: skip
 
 
-def load(batch: Batch, read: Read) -> DataFrame:
-    """The source's frame, and every column and expression of the job resolved against it; no data is read yet."""
+def load(batch: Batch, read: Read) -> DataFrame | None:
+    """The source's frame, and every column and expression of the job resolved against it; no data is read yet, but by a
+    source that copies its rows: None where it then finds none that is new."""
     source = batch.plan.source
     with explained(batch.plan, source):
-        raw: DataFrame = source.call(batch.spark, now=batch.now, tables=batch.tables, read=read)
-    check(batch, raw)
+        raw: DataFrame | None = source.call(batch.spark, now=batch.now, tables=batch.tables, read=read)
+    if raw is not None:
+        check(batch, raw)
     return raw
 
 

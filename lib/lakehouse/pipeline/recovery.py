@@ -8,12 +8,14 @@ from pyspark.sql import DataFrame
 
 from lakehouse import lake, runs
 from lakehouse.batches.batch_rows import Batch
+from lakehouse.batches.step_errors import explained
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.progress import Intent
 from lakehouse.pipeline.reading import load, read_of
 from lakehouse.pipeline.run_records import begun, let_go_of_record, put_on_record, recorded
 from lakehouse.pipeline.run_state import Run, batch_of
+from lakehouse.registry import call_options
 from lakehouse.runs import RunRecord
 
 
@@ -34,7 +36,10 @@ def finish_dead_run(run: Run, intent: Intent) -> None:
     """Rolls a dead run's batch forward under its own run id, start and pinned input, and records it."""
     run.watch(f"finishing run {intent.run_id}")
     batch = batch_of(run, intent)
-    finish_batch(run, intent, batch, load(batch, read_of(run, intent.pin, intent.versions)))
+    raw = load(batch, read_of(run, intent.pin, intent.versions))
+    if raw is None:
+        raise AssertionError("a batch that was begun has rows")
+    finish_batch(run, intent, batch, raw)
 
 
 def finish_batch(run: Run, intent: Intent, batch: Batch, raw: DataFrame) -> None:
@@ -81,6 +86,11 @@ def _anything_written(run: Run, intent: Intent) -> bool:
     for index, sink in enumerate(run.plan.sinks):
         if sink.step.entry.traits.get("sends"):
             return True  # what was sent cannot be looked up: it is sent again under the same ids
+        written = sink.step.entry.traits.get("written")
+        if written is not None:
+            with explained(run.plan, sink.step):
+                if written(batch.commit(f"{sink.target}/{index}"), **call_options(sink.step.entry, sink.step.options)):
+                    return True
         if sink.step.option("table"):
             found = lake.snapshot(run.spark, run.plan.layout.table(sink.target))
             if found is not None and found.has(batch.commit(f"{sink.target}/{index}")):

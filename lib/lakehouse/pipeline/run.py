@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyspark.sql import SparkSession
 
 from lakehouse import log, runs
@@ -83,6 +85,8 @@ def _take_pins(run: Run, ending: Ending) -> None:
         intent = new_intent(run, run.progress.batch + 1, pin)
         batch = batch_of(run, intent)
         raw = load(batch, read_of(run, pin, run.versions))
+        if raw is None:
+            return
         progress.begin(run.folder, run.progress, intent)
         run.record = advance(run, batch, raw, run.record, pin)
         ending.batch_done()
@@ -102,8 +106,9 @@ def check_plan(plan: Plan, spark: SparkSession) -> list[str]:
     if pin is None:
         return ["  nothing new to read"]
     read = read_of(run, pin, run.versions, incremental=False if plan.streams else None)
-    load(batch_of(run, new_intent(run, 0, {})), read)
-    files = pin.get("files")
-    return [
-        f"  next       {len(files):,} files" if files is not None else f"  next       {dict(pin) or 'the whole source'}"
+    load(batch_of(run, new_intent(run, 0, {})), replace(read, copies=None))
+    files, told = pin.get("files"), {name: value for name, value in pin.items() if not name.startswith("_")}
+    lines = [
+        f"  next       {len(files):,} files" if files is not None else f"  next       {told or 'the whole source'}"
     ]
+    return [*lines, *(f"  note       {note}" for note in pin.get("_notes", ()))]

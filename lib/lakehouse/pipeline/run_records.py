@@ -121,6 +121,8 @@ def batch_inputs(batch: Batch, pin: Mapping[str, Any]) -> tuple[Input, ...]:
         return (Input(batch.origin, files=len(files), bytes=sum(size for _, size, _ in files)), *tables)
     if "version" in pin:
         return (Input(batch.origin, version=pin["version"]), *tables)
+    if "_copy" in pin:
+        return (Input(batch.origin), *tables)
     return tables
 
 

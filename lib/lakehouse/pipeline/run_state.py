@@ -36,6 +36,11 @@ class Run:
     accept_loss: bool = False  # once: what the source does not have any more is gone without
 
     @property
+    def copies(self) -> str:
+        """Where a source keeps the rows that it cannot give twice alike."""
+        return f"{self.folder}/read"
+
+    @property
     def folder(self) -> str:
         """Where the progress lies."""
         folder = self.plan.layout.checkpoint(self.plan.name)
@@ -65,6 +70,7 @@ def _summary(pin: Mapping[str, Any]) -> dict[str, Any]:
     """The pinned input as a commit's note tells it."""
     files = pin.get("files")
     if files is None:
-        return {name: value for name, value in pin.items() if name != "where"}  # which may tell a row's values
+        # `where` may tell a row's values; a leading underscore is the source's own business
+        return {name: value for name, value in pin.items() if name != "where" and not name.startswith("_")}
     return {"files": len(files), "bytes": sum(size for _, size, _ in files), "first": files[0][0] if files else None,
             "last": files[-1][0] if files else None}  # fmt: skip

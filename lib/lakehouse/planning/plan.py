@@ -15,6 +15,7 @@ from lakehouse.config.suite import Suite
 from lakehouse.config.yaml_files import Source
 from lakehouse.config.yaml_text import Path as KeyPath
 from lakehouse.errors import Problem
+from lakehouse.redaction import without_secrets
 from lakehouse.registry import Dimension, Registered
 from lakehouse.tables import Layout, late_table, quarantine_table
 
@@ -60,7 +61,7 @@ class Step:
 
     entry: Registered
     given: dict[str, Any] = field(repr=False)
-    options: BaseModel
+    options: BaseModel = field(repr=False)
     path: KeyPath
     source: Source = field(repr=False)
 
@@ -72,6 +73,21 @@ class Step:
     def option(self, name: str, default: Any = None) -> Any:
         """One of its options, as the YAML calls it."""
         return registry.call_options(self.entry, self.options).get(name, default)
+
+    @property
+    def incremental(self) -> str | None:
+        """How a source can be read incrementally, by its options; None where it cannot."""
+        trait = self.entry.traits.get("incremental")
+        return trait(**registry.call_options(self.entry, self.options)) if callable(trait) else trait
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The options it was given, without secrets."""
+        hidden = self.entry.traits.get("secret", ())
+        return {
+            name: "***" if name in hidden else without_secrets({name: value})[name]
+            for name, value in self.given.items()
+        }
 
     def call(self, *args: Any, now: Any = None, **given: Any) -> Any:
         """What the function answers; `now()` in its SQL is the run's start. A ValueError of its own is a ConfigError here.
@@ -145,7 +161,7 @@ class SinkStep:
     @property
     def target(self) -> str:
         """The table's name, or the place of a sink that is no table."""
-        named = (self.step.option(name) for name in ("table", "path", "topic"))
+        named = (self.step.option(name) for name in ("table", "path", "topic", "dbtable"))
         return str(next(filter(None, named), self.step.name))
 
 
@@ -223,7 +239,7 @@ class Plan:
     @property
     def streams(self) -> bool:
         """True where Spark's own streaming keeps what was taken."""
-        return self.read == "incremental" and self.source.entry.traits.get("incremental") == "stream"
+        return self.read == "incremental" and self.source.incremental == "stream"
 
     @property
     def state(self) -> Step | None:

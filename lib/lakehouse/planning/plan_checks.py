@@ -15,11 +15,15 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
     config, source = plan.job.config, plan.job.source
     if plan.source.name == "delta" and (plan.source.option("table") is None) == (plan.source.option("path") is None):
         yield plan.source.problem("needs either 'table' or 'path'")
-    yield from _senseless(plan.source)
-    if config.read == "incremental" and plan.source.entry.traits.get("incremental") is None:
-        yield source.problem(
-            ("read",), f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out"
+    if config.read == "incremental" and plan.source.incremental is None:
+        more = (
+            ", or name the cursor_column"
+            if "cursor_column" in call_options(plan.source.entry, plan.source.options)
+            else ""
         )
+        said = f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out{more}"
+        yield source.problem(("read",), said)
+    yield from _senseless(plan.source)
     for step in plan.transforms:
         if "tables" in step.entry.given:
             yield from _undeclared(plan, step)
@@ -47,12 +51,13 @@ def _sink_problems(plan: Plan) -> Iterator[Problem]:
         yield from _senseless(sink.step)
         if sink.target in targets[:index]:
             yield source.problem(("sinks", index), f"'{sink.target}' is written twice; give one sink the other's rows")
-        if sink.target in [*plan.job.config.inputs, plan.source.option("table")]:
+        own = plan.source.option("table") if plan.source.name == "delta" else None
+        if sink.target in [*plan.job.config.inputs, own]:
             yield source.problem(sink.step.path, f"'{sink.target}' is both input and target")
 
 
 def _senseless(step: Step) -> Iterator[Problem]:
-    """What the step itself says against its options."""
+    """What a source or sink itself finds wrong between its options."""
     sense = step.entry.traits.get("sense")
     try:
         if sense is not None:

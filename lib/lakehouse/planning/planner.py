@@ -15,6 +15,7 @@ from lakehouse.planning.binding import Binder
 from lakehouse.planning.job_script import import_script
 from lakehouse.planning.plan import Plan, Step
 from lakehouse.planning.plan_checks import plan_problems
+from lakehouse.redaction import without_secrets
 from lakehouse.tables import Layout
 
 
@@ -41,7 +42,7 @@ def plan_job(file: Path, *, lake: str, env: str | None = None) -> Plan:
 
 
 def _read_mode(asked: str | None, source: Step | None, layer: str) -> Literal["incremental", "full"]:
-    incremental = source is not None and source.entry.traits.get("incremental") is not None
+    incremental = source is not None and source.incremental is not None
     if asked is not None:
         return "incremental" if asked == "incremental" else "full"
     if source is not None and source.name == "delta" and layer == "gold":
@@ -52,7 +53,7 @@ def _read_mode(asked: str | None, source: Step | None, layer: str) -> Literal["i
 def _fingerprint(job: Job, contract: Contract | None, suite: Suite | None, lake: str) -> str:
     """A digest of what the job does: its config, contract and suite, not where its lake lies."""
     content: dict[str, Any] = {
-        "config": job.config.model_dump(mode="json"),
+        "config": without_secrets(job.config.model_dump(mode="json")),
         "contract": contract.model_dump(mode="json") if contract else None,
     }
     if suite is not None:

@@ -1,0 +1,1 @@
+"""PostgreSQL as sources and sinks know it: addresses, control queries, types, bounds, staging."""
