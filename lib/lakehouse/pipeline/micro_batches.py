@@ -13,7 +13,14 @@ from lakehouse.batches.batch import check
 from lakehouse.batches.step_errors import explained
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
-from lakehouse.pipeline.event_time import catch_up_watermark, push_watermark, settle_state, tell_state, with_state
+from lakehouse.pipeline.event_time import (
+    catch_up_watermark,
+    push_watermark,
+    require_same_state,
+    settle_state,
+    tell_state,
+    with_state,
+)
 from lakehouse.pipeline.reading import read_of, source_table
 from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
@@ -26,6 +33,7 @@ from lakehouse.runs import Input
 def take_stream(run: Run, *, flush: bool = False) -> None:
     """Takes micro-batch after micro-batch, until nothing new is there; `flush`: then what its state holds open is closed."""
     require_sound(f"{run.folder}/stream", run.progress, run.intent)
+    require_same_state(run)
     query = _ended_query(run, _stream(run))
     if run.plan.state is not None:
         settle_state(run, query)
