@@ -19,6 +19,11 @@ def micros(length: timedelta) -> int:
     return length // timedelta(microseconds=1)
 
 
+def interval(length: timedelta) -> str:
+    """The length as Spark's functions take it."""
+    return f"{micros(length)} microseconds"
+
+
 def require_time(df: DataFrame, name: str) -> None:
     """Raises ValueError where the frame has no such column, or it is no timestamp."""
     require_columns(df, [name])

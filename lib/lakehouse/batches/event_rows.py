@@ -18,7 +18,7 @@ from lakehouse.batches.event_times import missing_time, state_of, times_of
 from lakehouse.batches.job_columns import without_bronze_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.conform import with_evidence
-from lakehouse.event_time import COUNTED
+from lakehouse.event_time import COUNTED, interval
 from lakehouse.frames import (
     EXTRA,
     FATE,
@@ -33,6 +33,7 @@ from lakehouse.frames import (
 )
 from lakehouse.planning.plan import Plan, Step
 from lakehouse.quality import QUARANTINED, VALID, WARNED, with_reasons
+from lakehouse.registry import length_of
 
 GIVEN = f"{HIDDEN_PREFIX}given"
 """What the state gives, as a struct; NULL in a row that passes by."""
@@ -108,7 +109,7 @@ def _marked(plan: Plan, name: str, judged: DataFrame) -> DataFrame:
     """The good rows of an input under its watermark: a bad one must not move it."""
     mark = plan.watermarks[name]
     good = judged.where(col(FATE) <= WARNED).drop(*hidden(judged))
-    return good.withWatermark(mark.column, mark.delay)
+    return good.withWatermark(mark.column, interval(length_of(mark.delay)))
 
 
 def _passing(plan: Plan, name: str, judged: DataFrame) -> DataFrame:

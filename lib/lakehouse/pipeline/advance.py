@@ -29,17 +29,7 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     began = runs.now()
     if run.progress.evidence:
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
-    try:
-        outcome = process(batch, raw) if run.plan.state is None else process_in_state(run, batch, raw)
-    except Refused:
-        progress.save(run.folder, replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False))
-        progress.end(run.folder)
-        raise
-    except Stopped as stopped:
-        if run.plan.streams or len(run.plan.sinks) > 1:  # which must go on with this very batch
-            raise stopped.error from stopped
-        _let_go(run, batch, stopped)
-        raise
+    outcome = _processed(run, batch, raw)
     outcome = replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes))
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
     if run.plan.state is not None:
@@ -54,6 +44,21 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
         forget_rows(run.copies, pin["_copy"])
     run.watch(f"{done.rows_read:,} rows")
     return done
+
+
+def _processed(run: Run, batch: Batch, raw: DataFrame) -> Outcome:
+    """What came of the batch's writes; raises what stopped them, once the progress says so too."""
+    try:
+        return process(batch, raw) if run.plan.state is None else process_in_state(run, batch, raw)
+    except Refused:
+        progress.save(run.folder, replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False))
+        progress.end(run.folder)
+        raise
+    except Stopped as stopped:
+        if run.plan.streams or len(run.plan.sinks) > 1:  # which must go on with this very batch
+            raise stopped.error from stopped
+        _let_go(run, batch, stopped)
+        raise
 
 
 def _let_go(run: Run, batch: Batch, stopped: Stopped) -> None:

@@ -37,13 +37,28 @@ _STORE = {
 }
 
 
+def require_same_state(run: Run) -> None:
+    """Raises ConfigError where the state that the job holds is not that of its transform: Spark would mix the two."""
+    plan = run.plan
+    before, now = run.progress.state.get("shape"), _shape(plan) if plan.state is not None else None
+    if before == now or run.progress.batch < 0:
+        return
+    said = (
+        f"the state that {run.folder} holds was begun by other options of it; put them back, or run with --full-refresh"
+    )
+    if plan.state is None or before is None:
+        said = (
+            f"{run.folder} was begun {'with' if before else 'without'} state; put that back, or run with --full-refresh"
+        )
+    raise ConfigError(
+        plan.state.problem(said) if plan.state is not None else plan.job.source.problem(("transforms",), said)
+    )
+
+
 def with_state(run: Run, stream: DataFrame) -> DataFrame:
-    """The frame of the query for a source's stream; raises ConfigError where the state was begun by another transform."""
+    """The frame of the query for a source's stream."""
     plan = run.plan
     state = run.progress.state or {"shape": _shape(plan), "partitions": _partitions(run), "open": 0, "latest": {}}
-    if state["shape"] != _shape(plan):
-        said = f"the state that {run.folder} holds was begun by other options of it; put them back, or run with --full-refresh"
-        raise ConfigError(state_of(plan).problem(said))
     for key, value in {**_STORE, _PARTITIONS: str(state["partitions"])}.items():
         if key not in plan.job.config.spark:
             run.spark.conf.set(key, value)

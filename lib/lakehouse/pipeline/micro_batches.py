@@ -17,7 +17,14 @@ from lakehouse.batches.step_errors import explained
 from lakehouse.ending import Ending
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
-from lakehouse.pipeline.event_time import catch_up_watermark, push_watermark, settle_state, tell_state, with_state
+from lakehouse.pipeline.event_time import (
+    catch_up_watermark,
+    push_watermark,
+    require_same_state,
+    settle_state,
+    tell_state,
+    with_state,
+)
 from lakehouse.pipeline.reading import pinned_inputs, read_of, source_table
 from lakehouse.pipeline.recovery import finish_batch
 from lakehouse.pipeline.run_records import table_inputs
@@ -38,6 +45,7 @@ class _Told(Exception):
 def take_stream(run: Run, ending: Ending) -> None:
     """Takes micro-batch after micro-batch: until nothing new is there, or at its interval until it is told to end."""
     found = require_sound(f"{run.folder}/stream", run.progress, run.intent)
+    require_same_state(run)
     hooks = run.plan.source.entry.traits.get("stream")
     if hooks is not None:
         require_nothing_lost(run, found, hooks)

@@ -6,7 +6,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.event_time import require_time
+from lakehouse.event_time import interval, require_time
 from lakehouse.frames import col, require_columns
 from lakehouse.registry import Columns, Duration, Sql, length_of, transform
 
@@ -27,9 +27,10 @@ def window(
     groups = group_by or []
     require_columns(df, groups)
     require_time(df, time_column)
-    if slide is not None and length_of(slide) > length_of(size):
+    wide, step = length_of(size), length_of(slide or size)
+    if step > wide:
         raise ValueError(f"'slide: {slide}' is longer than 'size: {size}': rows between two windows would be in none")
-    windows = F.window(col(time_column), size, slide).alias("window")
+    windows = F.window(col(time_column), interval(wide), interval(step)).alias("window")
     found = df.groupBy(windows, *map(col, groups)).agg(*[F.expr(sql).alias(name) for name, sql in measures.items()])
     bounds = [F.col("window.start").alias("window_start"), F.col("window.end").alias("window_end")]
     return found.select(*bounds, *map(col, [*groups, *measures]))
