@@ -46,6 +46,8 @@ class Batch:
     origin: str
     input: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    upheld: frozenset[int] = frozenset()
+    """The set rules, by their places in the job, that an earlier pass over these rows saw no row break."""
 
     @cached_property
     def tables(self) -> dict[str, DataFrame]:
@@ -111,7 +113,7 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
         if problems:
             raise ConfigError(problems) from None
         raise
-    return with_flags(plan, judged, batch.now, batch.tables)
+    return with_flags(plan, judged, batch.now, batch.tables, batch.upheld)
 
 
 def sound(checked_rows: DataFrame) -> DataFrame:
