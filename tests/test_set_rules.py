@@ -105,6 +105,26 @@ def test_a_duplicate_can_warn_or_fail_the_run(project):
     assert not (project.lake / "silver/f").exists()
 
 
+def test_a_set_rule_that_no_row_breaks_gives_no_reason_beside_one_that_rows_break(project):
+    rules = """
+        - unique: {columns: id}
+        - unique: {columns: x, name: twice}
+        - in_range: {column: id, max: 9}
+    """
+    for name, more in (("t", ""), ("gated", "quality_gate: {max_quarantined_rows: 5}\n")):
+        job(project, rules, (1, 1), (2, 1), (3, 3), (10, 4), name=name, more=more)
+        assert balanced(project.run(name))
+        assert kept(project, name=name) == [2, 3]
+        assert [reasons for _, reasons in broken(project, name)] == [["twice"], ["in_range(id)"]]
+
+
+def test_of_rows_alike_in_the_key_the_greatest_in_the_order_of_the_column_names_stays(project):
+    values = ((1, 5, None), (1, 5, "a"), (1, 4, "z"), (1, None, "z"))
+    job(project, "- unique: {columns: id}", *values, schema="id int, b int, c string")
+    project.run("t")
+    assert [(row["b"], row["c"]) for row in project.rows("silver.t")] == [(5, "a")]
+
+
 # --- foreign_key
 
 

@@ -45,12 +45,15 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     if held:
         one = replace(one, rows=one.rows.localCheckpoint())
     known = _taken_before(batch, raw, one)
+    batch = _informed(batch, known)
     if known is not None and gated:
         known = completed(batch, raw, known)
         require_gate(batch, raw, known)
     said = judged_by_suite(batch, raw, one.rows, known) if known is not None else []
     written = [write_to(batch, raw, one.rows, sink, known) for sink in batch.plan.sinks]
-    known = completed(batch, raw, known or _taken_by(written, one) or taken_from_everything(batch, raw))
+    known = known or _taken_by(written, one) or taken_from_everything(batch, raw)
+    batch = _informed(batch, known)
+    known = completed(batch, raw, known)
     tally = Observation()
     broken = save_evidence(batch, raw, known.counts, "quarantine", tally)
     # a few rows that are replayed say nothing of what the source is like

@@ -48,6 +48,8 @@ class Batch:
     input: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     clock: Column | None = None  # of a stream's own query: the time of each micro-batch
+    upheld: frozenset[int] = frozenset()
+    """The set rules, by their places in the job, that an earlier pass over these rows saw no row break."""
 
     @cached_property
     def tables(self) -> dict[str, DataFrame]:
@@ -116,7 +118,7 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
         if problems:
             raise ConfigError(problems) from None
         raise
-    return with_flags(plan, judged, batch.now, batch.tables)
+    return with_flags(plan, judged, batch.now, batch.tables, batch.upheld)
 
 
 def sound(checked_rows: DataFrame) -> DataFrame:

@@ -13,6 +13,7 @@ from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sou
 from lakehouse.batches.job_columns import without_bronze_columns
 from lakehouse.batches.measuring import Asked, Figures, Judged, asked_of, judged, taken
 from lakehouse.batches.routes import fits_none
+from lakehouse.batches.rule_checks import FLAG
 from lakehouse.frames import EXTRA, col
 from lakehouse.observations import observed
 from lakehouse.planning.plan import Plan, Step
@@ -29,6 +30,7 @@ class Taken:
     dimensions: Mapping[str, int] = field(default_factory=dict)  # rows that break a rule of a dimension with a limit
     asked: Sequence[Asked] = ()
     figures: Figures = field(default_factory=dict)
+    upheld: frozenset[int] = frozenset()  # the places of the set rules that no row breaks
 
     @property
     def verdicts(self) -> tuple[Judged, ...]:
@@ -58,7 +60,8 @@ class Pass:
         unrouted = (_counted(self.routes) or {}).get("unrouted", 0) if self.routes is not None else 0
         seen = observed(self.measured) if self.measured is not None else None
         figures = {item.place: item.figures(seen) for item in self.asked if item.in_passing} if seen is not None else {}
-        return Taken(_balanced(found, quarantined, dropped, unrouted), _limited(found), self.asked, figures)
+        counts = _balanced(found, quarantined, dropped, unrouted)
+        return Taken(counts, _limited(found), self.asked, figures, _upheld(found))
 
 
 def one_pass(batch: Batch, raw: DataFrame, *, measures: bool = True) -> Pass:
@@ -91,7 +94,7 @@ def taken_without_write(batch: Batch, raw: DataFrame, asked: Sequence[Asked]) ->
     if takes_out(batch.plan):
         return taken_from_everything(batch, raw)
     counts, figures = taken(batch, checked(batch, raw), _counters(batch), asked)
-    return Taken(_balanced(counts), _limited(counts), asked, figures)
+    return Taken(_balanced(counts), _limited(counts), asked, figures, _upheld(counts))
 
 
 def taken_from_everything(batch: Batch, raw: DataFrame) -> Taken:
@@ -111,9 +114,12 @@ def completed(batch: Batch, raw: DataFrame, known: Taken) -> Taken:
 
 
 def _counters(batch: Batch) -> list[Column]:
-    """What is counted of a frame with fates: rows by fate, and by dimension where the gate has a limit for it."""
+    """What is counted of a frame with fates: rows by fate, those that break a set rule, and by dimension where the gate
+    has a limit for it."""
     gate = batch.plan.job.config.quality_gate
     found = counters(_dispositions(batch.plan))
+    flags = [f"{FLAG}{place}" for place, rule in enumerate(batch.plan.rules) if rule.flags]
+    found += [F.count(F.when(~col(flag), 1)).alias(flag) for flag in flags]
     for dimension in gate.dimensions if gate is not None else ():
         checks = [check for rule, check in batch.checks if rule.dimension == dimension]
         broken = any_fails(checks) if checks else F.lit(False)
@@ -124,6 +130,13 @@ def _counters(batch: Batch) -> list[Column]:
 def _limited(found: Mapping[str, Any]) -> dict[str, int]:
     """The rows that break a rule of a dimension, by dimension."""
     return {name.removeprefix(_DIMENSION): int(count) for name, count in found.items() if name.startswith(_DIMENSION)}
+
+
+def _upheld(found: Mapping[str, Any]) -> frozenset[int]:
+    """The places of the set rules that were asked and that no row breaks."""
+    return frozenset(
+        int(name.removeprefix(FLAG)) for name, count in found.items() if name.startswith(FLAG) and count == 0
+    )
 
 
 def _dispositions(plan: Plan) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame
@@ -17,15 +17,20 @@ from lakehouse.quality import FATES, VALID, WARNED
 _ASKED = f"{HIDDEN_PREFIX}asked"
 
 
-def with_flags(plan: Plan, judged: DataFrame, now: datetime, tables: Mapping[str, DataFrame]) -> DataFrame:
+def with_flags(
+    plan: Plan, judged: DataFrame, now: datetime, tables: Mapping[str, DataFrame], upheld: Collection[int] = ()
+) -> DataFrame:
     """The frame with what each set rule says of a row, and the gravest fate that comes of it.
 
     Every rule sees the rows that the row rules leave, whatever the other set rules say: their order changes nothing.
+    Those at the places `upheld` are known to hold for every row, and are not asked.
     """
     fates: list[Column] = []
     frame = judged
     for index, rule in enumerate(plan.rules):
-        if rule.flags:
+        if rule.flags and index in upheld:
+            frame = frame.withColumn(f"{FLAG}{index}", F.lit(True))
+        elif rule.flags:
             with explained(plan, rule.step):
                 frame = _flagged(plan, rule, frame, f"{FLAG}{index}", now, tables)
             fates.append(F.when(~col(f"{FLAG}{index}"), FATES[rule.settings.on_fail]).otherwise(VALID))
