@@ -79,6 +79,11 @@ def _is_held(plan: Plan) -> bool:
     return several and not all(step.entry.traits.get("row_wise") for step in plan.transforms)
 
 
+def _informed(batch: Batch, known: Taken | None) -> Batch:
+    """The batch for the passes that follow: what no row broke is not asked again."""
+    return batch if known is None else replace(batch, upheld=known.upheld)
+
+
 def _taken_before(batch: Batch, raw: DataFrame, one: Pass) -> Taken | None:
     """The counts where they are known before the first write, or must be; None where the write takes them."""
     if _is_held(batch.plan):
