@@ -16,7 +16,7 @@ demo: environment ## the next day of the example shop, from landing files to gol
 test: environment ## the whole suite, on real Spark, Delta, MinIO, PostgreSQL and Chromium, with the coverage gate
 	@conf/spark/minio.sh >/dev/null
 	@conf/spark/chromium.sh >/dev/null
-	@$(BIN)/python -m pytest --cov
+	@$(BIN)/python -m pytest --cov --numprocesses $${TEST_PROCESSES:-2} --dist loadgroup
 
 fuzz: environment ## 10,000 random change streams against the reference; FUZZ_SEED draws others
 	@FUZZ_STREAMS=$${FUZZ_STREAMS:-10000} $(BIN)/python -m pytest tests/test_change_data_fuzz.py

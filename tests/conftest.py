@@ -17,6 +17,14 @@ from postgres import postgres
 from shop import finished, program
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests: a file's go to one, and so do all that need the lake of the two demos."""
+    for item in items:
+        needs_demo = "demo" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("demo" if needs_demo else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def spark():
     session = get_spark("tests")

@@ -20,16 +20,16 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "errors holding html_pages log measures redaction sample_data sql_text tables",
-    1: "column_types frames interrupts refusals registry spark_errors storage",
-    2: "commits config csv_files history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files",
-    3: "cdc_formats conform databases diagnosis expectations lake profiling rule_results transforms upserts",
+    0: "command_words errors holding html_pages log measures redaction sample_data sql_text tables",
+    1: "column_types contract_options frames interrupts refusals registry spark_errors storage",
+    2: "commits config copying csv_files ending history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files",
+    3: "batch_log cdc_formats conform databases diagnosis expectations lake profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
     7: "pipeline run_report suites",
-    8: "api table_reports",
-    9: "commands contract_commands expectation_commands profile_commands quality_commands quarantine_commands report_commands table_commands",
+    8: "api stream_reports table_reports",
+    9: "commands contract_commands expectation_commands profile_commands quality_commands quarantine_commands report_commands stream_commands table_commands",
     10: "command_options",
     11: "cli",
     12: "__init__",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from lakehouse.config.project_files import conf_folder, find_job, project_root
+from lakehouse.ending import Ending
 from lakehouse.errors import ConfigError, DataError, Problem
 from lakehouse.lease import held
 from lakehouse.planning.graph import ordered
@@ -28,10 +31,11 @@ _SMALL = 64 * 2**20
 
 
 def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = None, *, env: str | None = None,
-        full_refresh: bool = False) -> RunRecord:  # fmt: skip
+        full_refresh: bool = False, once: bool = False, timeout: float | None = None) -> RunRecord:  # fmt: skip
     """Runs the job of a YAML file (or of a name in the nearest `conf/`) and returns its run record.
 
     In the session given, else the running one, else a new one; in `lake`, else `$LAKE`, else the project's `lake/`.
+    `once` ends a stream when nothing new is there, `timeout` (seconds) before the next micro-batch.
     Raises a LakehouseError: ConfigError, DataError, SinkError, BusyError.
     """
     file = find_job(str(job), Path.cwd())
@@ -44,7 +48,7 @@ def run(job: str | Path, spark: SparkSession | None = None, lake: str | None = N
         from lakehouse.session import get_spark
 
         spark = spark or get_spark(plan.name, short=are_short([plan]))
-        return run_plan(plan, spark, full_refresh=full_refresh)
+        return run_plan(plan, spark, ending_of(plan, once=once, timeout=timeout), full_refresh=full_refresh)
 
 
 def read_table(name: str, version: int | None = None, timestamp: str | None = None, as_of: object = None, *,
@@ -69,6 +73,13 @@ def read_table(name: str, version: int | None = None, timestamp: str | None = No
         raise DataError(f"there is no table {name} at {path}")
     rows = tables.read(spark, path, version, timestamp)
     return rows if as_of is None else rows_at(rows, as_of, name, meaning_of(where, name) or {})
+
+
+def ending_of(plan: Plan, *, once: bool = False, timeout: float | None = None, told: Event | None = None) -> Ending:
+    """When a run of the job ends: by its own limits, after `timeout` seconds, or when it is `told` to."""
+    stream = plan.job.config.stream
+    deadline = None if timeout is None else time.monotonic() + timeout
+    return Ending(plan.layout, plan.name, told or Event(), deadline, stream.max_batches if stream else None, once)
 
 
 def lake_root(file: Path, lake: str | None = None) -> str:

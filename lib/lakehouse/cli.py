@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lakehouse import log
-from lakehouse.command_options import COMMANDS, add_commands
+from lakehouse.command_options import COMMANDS
+from lakehouse.command_words import add_commands
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.interrupts import end_on_signals
 

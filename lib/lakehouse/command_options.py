@@ -2,45 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-Parser = argparse.ArgumentParser
-Handler = Callable[[argparse.Namespace], int]
-
-
-def _none(_: Parser) -> None:
-    """No options."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """A word of the command line; `handler` is the module and function that does it, unless it has `parts`, words of its own."""
-
-    name: str
-    handler: str
-    help: str
-    example: str
-    options: Callable[[Parser], None] = _none
-    parts: Sequence[Command] = ()
-
-
-def add_commands(
-    parser: Parser, commands: Sequence[Command], handler_of: Callable[[str], Handler], what: str = "COMMAND"
-) -> None:
-    """Gives a parser the commands; the function of one is looked for when it is called."""
-    words = parser.add_subparsers(dest=what.lower(), required=True, metavar=what)
-    for command in commands:
-        own = words.add_parser(
-            command.name, help=command.help, description=command.help, epilog=f"example: lakehouse {command.example}"
-        )
-        own.add_argument("--debug", action="store_true", help="show the whole trace of an error")
-        command.options(own)
-        if command.parts:
-            add_commands(own, command.parts, handler_of, "ACTION")
-        else:
-            own.set_defaults(run=lambda options, name=command.handler: handler_of(name)(options))
+from lakehouse.command_words import Command, Parser
+from lakehouse.contract_options import CONTRACT
 
 
 def run_options(parser: Parser) -> None:
@@ -58,6 +21,37 @@ def run_options(parser: Parser) -> None:
         "--full-refresh", action="store_true", help="rebuild target, state and quarantine from the source"
     )
     parser.add_argument("--side-by-side", type=int, default=None, metavar="N", help="jobs at a time (2)")
+    parser.add_argument(
+        "--once", action="store_true", help="end when nothing new is there, also a stream that would go on"
+    )
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="begin no further batch after so long")
+
+
+def _positive(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise ValueError
+    return seconds
+
+
+def batches_options(parser: Parser) -> None:
+    parser.add_argument("job", metavar="JOB", help="a name in conf/ or a path to a YAML file")
+    _limit_options(parser)
+
+
+def checkpoint_options(parser: Parser) -> None:
+    parser.add_argument("action", choices=["list", "show", "reset", "copy"])
+    parser.add_argument("names", nargs="*", metavar="JOB", help="the job; copy: and its new name")
+    parser.add_argument("--to", metavar="X", help="reset: a time (files), version:N (delta)")
+    parser.add_argument("--yes", action="store_true", help="reset: do it; without, it says what would come")
+    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
+
+
+def stop_options(parser: Parser) -> None:
+    parser.add_argument("jobs", nargs="+", metavar="JOB", help="a name in conf/ or a path to a YAML file")
+    parser.add_argument(
+        "--timeout", type=_positive, default=60, metavar="SECONDS", help="how long to wait for the batch in hand (60)"
+    )
 
 
 def plan_options(parser: Parser) -> None:
@@ -138,29 +132,6 @@ def expectations_options(parser: Parser) -> None:
     parser.add_argument("--env", help="export: overlay conf/env/ENV.yml")
 
 
-def _names_options(parser: Parser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a contract in conf/contracts; all without one")
-    parser.add_argument("--json", action="store_true", help="one JSON value")
-
-
-def contract_check_options(parser: Parser) -> None:
-    _names_options(parser)
-    parser.add_argument(
-        "--against", default="HEAD", metavar="X", help="a file, a folder of contracts, or a commit of git (HEAD)"
-    )
-
-
-def contract_export_options(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", help="a contract in conf/contracts")
-    parser.add_argument("--format", required=True, choices=["json-schema", "odcs"])
-
-
-def contract_import_options(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--format", required=True, choices=["odcs"])
-    parser.add_argument("--name", help="the contract's name; of several objects in FILE the one to take")
-
-
 def schema_options(parser: Parser) -> None:
     parser.add_argument("--contract", action="store_true", help="that of the files in conf/contracts")
 
@@ -185,28 +156,21 @@ def profile_options(parser: Parser) -> None:
     parser.add_argument("--suggest", action="store_true", help="print rules as YAML that hold for the table")
 
 
-CONTRACT = (
-    Command(
-        "check", "contract_commands.contract_check", "list how contracts differ from an earlier version; 2 where one breaks what it promises",
-        "contract check orders --against main", contract_check_options,
-    ),
-    Command(
-        "export", "contract_commands.contract_export", "print a contract as the JSON Schema of a row, or in the Open Data Contract Standard",
-        "contract export orders --format odcs > orders.odcs.yaml", contract_export_options,
-    ),
-    Command(
-        "import", "contract_commands.contract_import", "write conf/contracts/NAME.yml from a document of the Open Data Contract Standard",
-        "contract import orders.odcs.yaml --format odcs", contract_import_options,
-    ),
-    Command(
-        "status", "contract_commands.contract_status", "say how fresh each table under a contract is; 3 where one is older than promised",
-        "contract status orders", _names_options,
-    ),
-)  # fmt: skip
-
 COMMANDS = (
     Command(
         "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
+    ),
+    Command(
+        "stop", "stream_commands.stop", "ask a running job to end after the batch in hand, from another shell",
+        "stop silver_orders", stop_options,
+    ),
+    Command(
+        "batches", "stream_commands.batches", "show the last micro-batches of a job: rows, milliseconds, state, watermark",
+        "batches silver_orders", batches_options,
+    ),
+    Command(
+        "checkpoint", "stream_commands.checkpoint", "list what jobs have taken, show one job's, move it in its source, or copy it for a job's new name",
+        "checkpoint reset silver_orders --to version:12", checkpoint_options,
     ),
     Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
     Command(

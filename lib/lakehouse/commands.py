@@ -9,10 +9,12 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
 
-from lakehouse import api, reports, runs, session
+from lakehouse import api, interrupts, reports, runs, session
 from lakehouse.config.project_files import conf_folder, find_job, job_files, own_conf
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lease import held
@@ -21,20 +23,33 @@ from lakehouse.planning.plan import Plan
 from lakehouse.planning.shared_tables import require_all_writers, sharing
 from lakehouse.storage import require_reachable
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 
 def run(options: argparse.Namespace) -> int:
     """Runs one job or several in one Spark application."""
     plans = _plans(options)
     if options.full_refresh:
         require_all_writers(plans, options.env)
-    if len(plans) == 1:
-        results = _run_plans(plans, options.full_refresh, 1, options.debug)
-        if results[0].record is not None:
-            print(reports.run_line(results[0]))
-    else:
-        results = _run_plans(plans, options.full_refresh, options.side_by_side or 2, options.debug)
+    wishes = _Wishes(options.full_refresh, options.side_by_side or 2, options.once, options.timeout, options.debug)
+    results = _run_plans(plans, wishes)
+    if len(plans) > 1:
         print(reports.runs_table(results))
+    elif results[0].record is not None:
+        print(reports.run_line(results[0]))
     return _exit_code(results)
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """How jobs are to be run; `timeout` in seconds."""
+
+    full_refresh: bool = False
+    side_by_side: int = 2
+    once: bool = False
+    timeout: float | None = None
+    debug: bool = False
 
 
 def _plans(options: argparse.Namespace) -> list[Plan]:
@@ -52,7 +67,7 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
     )
 
 
-def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, debug: bool) -> list[graph.Result]:
+def _run_plans(plans: Sequence[Plan], wishes: _Wishes) -> list[graph.Result]:
     """Leases first, then Spark, then the jobs; a line a job while they run."""
     layout = plans[0].layout
     require_reachable(layout.root)
@@ -60,24 +75,22 @@ def _run_plans(plans: Sequence[Plan], full_refresh: bool, side_by_side: int, deb
         held(layout, api.lease_names(list(plans))),
         reports.Progress(quiet=len(plans) == 1) as progress,
     ):
-        results = _run_in_spark(plans, full_refresh, side_by_side, progress)
+        results = _run_in_spark(plans, wishes, progress)
     by_name = {plan.name: plan for plan in plans}
     for result in results:
-        _tell_failure(by_name[result.job], result, len(plans) > 1, debug)
+        _tell_failure(by_name[result.job], result, len(plans) > 1, wishes.debug)
     return results
 
 
-def _run_in_spark(
-    plans: Sequence[Plan], full_refresh: bool, side_by_side: int, progress: reports.Progress
-) -> list[graph.Result]:
+def _run_in_spark(plans: Sequence[Plan], wishes: _Wishes, progress: reports.Progress) -> list[graph.Result]:
     from lakehouse.pipeline.own_targets import forget
     from lakehouse.pipeline.run import run_plan
 
+    told = Event()
     progress.note("starting Spark")
-    name = "lakehouse" if len(plans) > 1 else plans[0].name
-    spark = session.get_spark(name, short=api.are_short(list(plans)))
+    spark = _spark_for(plans, told)
     progress.note("")
-    together = sharing(plans) if full_refresh else []
+    together = sharing(plans) if wishes.full_refresh else []
     forget(together, spark)
     emptied = {plan.name for plan in together}
 
@@ -86,11 +99,25 @@ def _run_in_spark(
         return run_plan(
             plan,
             spark,
-            full_refresh=full_refresh and plan.name not in emptied,
+            api.ending_of(plan, once=wishes.once, timeout=wishes.timeout, told=told),
+            full_refresh=wishes.full_refresh and plan.name not in emptied,
             watch=lambda text: progress.update(plan.name, text),
         )
 
-    return graph.run_all(plans, run_one, side_by_side, progress.ended)
+    return graph.run_all(plans, run_one, wishes.side_by_side, progress.ended, once=wishes.once)
+
+
+def _spark_for(plans: Sequence[Plan], told: Event) -> SparkSession:
+    """Spark, and signals that end streams after the micro-batch in hand.
+
+    A batch job ends at once: what it has in hand may take hours, and the next run finishes it.
+    """
+    handler = interrupts.tell_on_signals(told) if all(plan.job.config.stream for plan in plans) else None
+    name = "lakehouse" if len(plans) > 1 else plans[0].name
+    spark = session.get_spark(name, short=api.are_short(list(plans)))
+    if handler is not None:
+        interrupts.share_with_jvm(spark, handler)
+    return spark
 
 
 def _tell_failure(plan: Plan, result: graph.Result, named: bool, debug: bool) -> None:
@@ -179,8 +206,8 @@ def write_days(place: str, *, first_day: int, days: int, scale: float, seed: int
     """Writes days of landing data to a local folder or to S3; the number of files."""
     import tempfile
 
+    from lakehouse.copying import upload_tree
     from lakehouse.sample_data import write_shop
-    from lakehouse.storage import upload_tree
     from lakehouse.tables import is_remote
 
     if not is_remote(place):
@@ -205,7 +232,7 @@ def demo(options: argparse.Namespace) -> int:
     )
     print(f"day {done + 1} of the shop: {files} landing files in {layout.join('landing')}")
     started = time.monotonic()
-    results = _run_plans(plans, full_refresh=False, side_by_side=2, debug=options.debug)
+    results = _run_plans(plans, _Wishes(debug=options.debug))
     print(reports.runs_table(results))
     code = _exit_code(results)
     if code == 0:

@@ -50,6 +50,10 @@ class SinkError(LakehouseError):
     exit_code = 4
 
 
+class Unreachable(SinkError):
+    """A store, broker or database does not answer, or refuses for now: the same again may do."""
+
+
 class BusyError(LakehouseError):
     """Another copy holds the job or one of its tables."""
 

@@ -46,6 +46,15 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
             os.close(handle)
 
 
+def is_held(layout: Layout, name: str) -> bool:
+    """True where a run holds the lease of a job or a table."""
+    try:
+        with held(layout, [name]):
+            return False
+    except BusyError:
+        return True
+
+
 def _take_local(layout: Layout, name: str) -> int:
     """The lock of one name; the system takes it back when its owner dies, so a dead owner holds nothing."""
     path = Path(layout.join("_leases", f"{name}.lock"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lakehouse.errors import DataError, LakehouseError, SinkError
+from lakehouse.errors import DataError, LakehouseError, SinkError, Unreachable
 
 _CLASS = re.compile(r"\[([A-Z0-9_.]+)\]")
 _CAUSE = re.compile(r"(?:Caused by: |: )(?:[\w.$]+(?:Exception|Error)): ([^\n]+)")
@@ -32,10 +32,10 @@ _REMEDIES: tuple[tuple[str, type[LakehouseError], str], ...] = (
     ("DIVIDE_BY_ZERO", DataError, "an expression divides by zero; use try_divide"),
     ("ARITHMETIC_OVERFLOW", DataError, "a number is too large for its type"),
     ("NoSuchBucket", SinkError, "the bucket does not exist"),
-    ("UnknownHostException", SinkError, "the store's host name cannot be resolved"),
-    ("Connection refused", SinkError, "the store or broker is out of reach"),
+    ("UnknownHostException", Unreachable, "the store's host name cannot be resolved"),
+    ("Connection refused", Unreachable, "the store or broker is out of reach"),
     ("AccessDenied", SinkError, "the store refuses these credentials"),
-    ("SdkClientException", SinkError, "the store is out of reach"),
+    ("SdkClientException", Unreachable, "the store is out of reach"),
     ("getSubject is not supported", LakehouseError, "this Java is too new for Spark 4.1; it needs 17 or 21: apt-get install openjdk-17-jre-headless"),
     ("OutOfMemoryError", LakehouseError, "the driver ran out of memory; give it more with --driver-memory"),
 )  # fmt: skip

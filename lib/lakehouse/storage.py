@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lakehouse.errors import ConfigError, SinkError
+from lakehouse.errors import ConfigError, SinkError, Unreachable
 from lakehouse.tables import is_remote
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def is_small(places: Iterable[str], most: int, files: int = 1000) -> bool:
 
 def _visible_files(path: str) -> Iterator[FileInfo]:
     base = _literal_prefix(path)
-    listed = _list_s3(base) if is_remote(path) else _list_local(base)
+    listed = list_s3(base) if is_remote(path) else _list_local(base)
     pattern = path.rstrip("/")
     globbed = bool(_GLOB & set(pattern))
     for file in listed:
@@ -129,23 +129,10 @@ def delete_tree(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
         return
     bucket, _ = split_s3(path)
-    keys = [{"Key": split_s3(file.path)[1]} for file in _list_s3(path.rstrip("/") + "/")]
+    keys = [{"Key": split_s3(file.path)[1]} for file in list_s3(path.rstrip("/") + "/")]
     for start in range(0, len(keys), 1000):
         chunk: Any = {"Objects": keys[start : start + 1000], "Quiet": True}
         s3(bucket, lambda client, chunk=chunk: client.delete_objects(Bucket=bucket, Delete=chunk))  # type: ignore[misc]
-
-
-def upload_tree(folder: Path, path: str) -> int:
-    """Copies a local folder's new or changed files to S3 under the same names; the number copied."""
-    bucket, prefix = split_s3(path)
-    there = {file.path: file.size for file in _list_s3(path.rstrip("/") + "/")}
-    copied = 0
-    for file in sorted(item for item in folder.rglob("*") if item.is_file()):
-        key = f"{prefix.rstrip('/')}/{file.relative_to(folder).as_posix()}"
-        if there.get(f"s3a://{bucket}/{key}") != file.stat().st_size:
-            s3(bucket, lambda client, file=file, key=key: client.upload_file(str(file), bucket, key))  # type: ignore[misc]
-            copied += 1
-    return copied
 
 
 def require_reachable(path: str) -> None:
@@ -211,11 +198,11 @@ def s3(bucket: str, call: Callable[[S3Client], T], absent: tuple[str, ...] = ())
         if code in absent:
             return None
         meaning = {"404": "does not exist", "NoSuchBucket": "does not exist", "403": "is refused to these credentials"}
-        raise SinkError(
-            f"bucket {bucket} at {client.meta.endpoint_url} {meaning.get(code, f'answers {code}')}"
-        ) from error
+        kind = Unreachable if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else SinkError
+        raise kind(f"bucket {bucket} at {client.meta.endpoint_url} {meaning.get(code, f'answers {code}')}") from error
     except BotoCoreError as error:
-        raise SinkError(f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {_one_line(error)}") from error
+        said = f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {_one_line(error)}"
+        raise Unreachable(said) from error
 
 
 @cache
@@ -268,7 +255,8 @@ def _local_info(path: str, stat: os.stat_result) -> FileInfo:
     return FileInfo(path, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
-def _list_s3(base: str) -> Iterator[FileInfo]:
+def list_s3(base: str) -> Iterator[FileInfo]:
+    """All objects whose path begins so and ends there or at a `/`, hidden ones too."""
     bucket, prefix = split_s3(base)
     token: dict[str, Any] = {}
     while True:

@@ -60,6 +60,11 @@ class Layout:
         return self._below(self._own, "_runs")
 
     @property
+    def batches(self) -> str:
+        """The table of the streams' micro-batches."""
+        return self._below(self._own, "_batches")
+
+    @property
     def quality(self) -> str:
         """The table of what each rule said in each run."""
         return self._below(self._own, "_quality")

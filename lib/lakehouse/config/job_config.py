@@ -41,11 +41,18 @@ class QualityGate(Strict):
 
 
 class Stream(Strict):
-    """How often a stream takes what is new."""
+    """How often a stream takes what is new, and when it ends."""
 
-    trigger: str = "available_now"
+    trigger: str = Field(
+        "available_now",
+        pattern=r"^\s*(available_now|\d+(\.\d+)?\s+(second|minute|hour|day|week)s?)\s*$",
+        description="`available_now` takes what is there and ends; an interval, such as `10 seconds`, goes on until it is stopped.",
+    )
     watermark: dict[str, Any] | None = None
-    max_batches: int | None = Field(None, ge=1)
+    max_batches: int | None = Field(None, ge=1, description="The most micro-batches of one run.")
+    max_failures: int = Field(
+        5, ge=0, description="After so many failures in a row that may pass (store or broker out of reach) it gives up."
+    )
     late: Literal["keep", "merge"] = "keep"
 
 

@@ -13,6 +13,7 @@ from lakehouse.batches.batch import process
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
 from lakehouse.pipeline import progress
+from lakehouse.pipeline.batch_records import with_record
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_records import batch_inputs, results_so_far, with_outcome
 from lakehouse.pipeline.run_state import Run
@@ -24,6 +25,7 @@ from lakehouse.targets import Stopped
 
 def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapping[str, Any]) -> RunRecord:
     """The record with the batch in it; what a refused try had left in the quarantine is withdrawn first."""
+    began = runs.now()
     if run.progress.evidence:
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
     try:
@@ -40,7 +42,8 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     outcome = replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes))
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
     results = added(results_so_far(run.progress, done.run_id), outcome.results)
-    run.progress = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
+    so_far = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
+    run.progress = with_record(run, so_far, batch, outcome, began)
     progress.save(run.folder, run.progress)
     progress.end(run.folder)
     if "_copy" in pin:

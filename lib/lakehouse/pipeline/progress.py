@@ -37,8 +37,10 @@ class Progress:
     evidence: tuple[str, ...] = ()  # runs that were refused and left their broken rows in the quarantine
     record: str | None = None  # the run record so far, as JSON, until it is in the run log
     results: tuple[Mapping[str, Any], ...] = ()  # what its rules said so far, until that is on record too
+    batches: tuple[Mapping[str, Any], ...] = ()  # its last finished batches, until they are in `_batches`
     targets: tuple[str, ...] = ()  # the tables that hold rows of this checkpoint
     stream: str | None = None  # the id of Spark's own checkpoint, for a job that streams
+    start: Mapping[str, Any] = field(default_factory=dict)  # where the stream is to begin, after a reset
     pin: Mapping[str, Any] = field(default_factory=dict)  # of the last finished batch, but for its files
     fresh: bool = False  # made just now: nothing was there
 
@@ -59,7 +61,7 @@ def load(folder: str) -> tuple[Progress, Intent | None]:
         intent.pop("id")
     found["taken"] = {path: (size, modified) for path, (size, modified) in found["taken"].items()}
     found["evidence"], found["targets"] = tuple(found["evidence"]), tuple(found["targets"])
-    found["results"] = tuple(found.get("results", ()))
+    found["results"], found["batches"] = tuple(found.get("results", ())), tuple(found.get("batches", ()))
     return Progress(**found), Intent(**intent) if intent else None
 
 

@@ -70,7 +70,7 @@ def read_of(run: Run, pin: Mapping[str, Any], versions: Mapping[str, int], *, in
     widens = all(sink.settings.type_widening for sink in plan.sinks)
     return Read(
         plan.layout, plan.job.root, config.layer, incremental, pin, versions, run.progress.taken, fields, known, rescue,
-        widens, run.progress.pin, run.copies, run.intent is not None,
+        widens, run.progress.start, run.progress.pin, run.copies, run.intent is not None,
     )  # fmt: skip
 
 

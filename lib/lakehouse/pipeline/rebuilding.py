@@ -18,6 +18,7 @@ from lakehouse import lake
 from lakehouse.batches.job_columns import personal_columns
 from lakehouse.change_data import event_log
 from lakehouse.commits import Commit
+from lakehouse.ending import Ending
 from lakehouse.errors import DataError
 from lakehouse.frames import as_shown, col
 from lakehouse.history import difference as diff
@@ -68,7 +69,7 @@ def rebuild(plans: Sequence[Plan], table: str, spark: SparkSession, *, takes_ove
     try:
         _clear(layout, spark)
         for plan in plans:  # each adds to what the one before it made
-            run_plan(replace(plan, layout=layout), spark)
+            run_plan(replace(plan, layout=layout), spark, Ending(layout, plan.name, once=True))
         session = job_session(spark, plans[0].job.config.spark)
         keys = list(sinks[0].step.option("keys"))
         start = sinks[0].step.option("start_column")

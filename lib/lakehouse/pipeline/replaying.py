@@ -75,7 +75,9 @@ def finish_dead_replay(plan: Plan, spark: SparkSession) -> None:
         return
     now = runs.now()
     record = begun(plan, runs.new_run_id(now), now)
-    run = Run(_as_replay(plan), spark, record, state, intent, lambda _: None, intent.versions if intent else {}, FOLDER)
+    run = Run(
+        _as_replay(plan), spark, record, state, intent, lambda _: None, intent.versions if intent else {}, part=FOLDER
+    )
     settle_dead_run(run)
     if run.intent is not None:
         batch = batch_of(run, run.intent)
@@ -90,7 +92,7 @@ def _folder(plan: Plan) -> str:
 
 def _begun(plan: Plan, spark: SparkSession, record: RunRecord, watch: Watch) -> Run:
     state, _ = progress.load(_folder(plan))
-    run = Run(_as_replay(plan), spark, record, state, None, watch, {}, FOLDER)
+    run = Run(_as_replay(plan), spark, record, state, None, watch, part=FOLDER)
     run.versions = pinned_inputs(run.plan, spark)
     return run
 

@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse import log, runs
 from lakehouse.contracts.freshness import with_broken_promises
+from lakehouse.ending import Ending
 from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
@@ -16,7 +17,8 @@ from lakehouse.pipeline.own_targets import forget, require_own_targets
 from lakehouse.pipeline.reading import load, pinned_inputs, pins, read_of, table_pin
 from lakehouse.pipeline.recovery import finish_dead_run, settle_dead_run
 from lakehouse.pipeline.replaying import finish_dead_replay
-from lakehouse.pipeline.run_records import begun, recorded, recorded_failure
+from lakehouse.pipeline.retrying import Tries
+from lakehouse.pipeline.run_records import begun, recorded, recorded_failure, with_reason
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import RunRecord
@@ -24,27 +26,35 @@ from lakehouse.session import job_session
 
 
 def run_plan(
-    plan: Plan, spark: SparkSession, *, full_refresh: bool = False, watch: Watch = lambda _: None
+    plan: Plan, spark: SparkSession, ending: Ending, *, full_refresh: bool = False, watch: Watch = lambda _: None
 ) -> RunRecord:
     """Runs a job and records it, also where it fails; what a run that died had begun is finished first.
 
-    Raises LakehouseError; the run record of a failed run is in `$LAKE/_runs` all the same.
+    A stream tries again after a failure that may pass; each try is a run of its own. Raises LakehouseError; the run
+    record of a failed run is in `$LAKE/_runs` all the same.
     """
-    started = runs.now()
-    record = begun(plan, runs.new_run_id(started), started)
-    log.event("run_started", run_id=record.run_id, job=plan.name)
-    try:
-        done = _run(plan, spark, record, full_refresh, watch)
-    except BaseException as error:
-        raise recorded_failure(plan, record, error) from error
-    log.event("run_ended", run_id=done.run_id, job=plan.name, state=done.state, rows_read=done.rows_read)
-    return done
-
-
-def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool, watch: Watch) -> RunRecord:
+    ending.begin()
     session = job_session(spark, plan.job.config.spark)
-    if full_refresh:
-        forget([plan], session)
+    tries = Tries(plan, ending)
+    while True:
+        started = runs.now()
+        record = begun(plan, runs.new_run_id(started), started)
+        log.event("run_started", run_id=record.run_id, job=plan.name)
+        try:
+            if full_refresh:
+                forget([plan], session)
+                full_refresh = False
+            done = _run(plan, session, record, ending, watch)
+        except BaseException as error:
+            known = recorded_failure(plan, record, error)
+            if not tries.another(known, watch):
+                raise known from error
+        else:
+            log.event("run_ended", run_id=done.run_id, job=plan.name, state=done.state, rows_read=done.rows_read)
+            return done
+
+
+def _run(plan: Plan, session: SparkSession, record: RunRecord, ending: Ending, watch: Watch) -> RunRecord:
     finish_dead_replay(plan, session)
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
     run = Run(plan, session, record, state, intent, watch)
@@ -52,17 +62,22 @@ def _run(plan: Plan, spark: SparkSession, record: RunRecord, full_refresh: bool,
     settle_dead_run(run)
     run.versions = pinned_inputs(plan, session)
     if plan.streams:  # which repeats a dead run's batch by itself
-        take_stream(run)
+        take_stream(run, ending)
     else:
         if run.intent is not None:
             finish_dead_run(run, run.intent)
-        _take_pins(run)
-    return recorded(run, with_broken_promises(plan, run.record))
+        _take_pins(run, ending)
+        while not ending.once and plan.interval is not None and not ending.wait(plan.interval):
+            run.versions = pinned_inputs(plan, session)
+            _take_pins(run, ending)
+    return recorded(run, with_broken_promises(plan, with_reason(run.record, ending)))
 
 
-def _take_pins(run: Run) -> None:
+def _take_pins(run: Run, ending: Ending) -> None:
     """Batch after batch of pinned input, until no new input is there; one batch where all is read in full."""
     for pin in pins(run):
+        if ending.reason() is not None:
+            return
         intent = new_intent(run, run.progress.batch + 1, pin)
         batch = batch_of(run, intent)
         raw = load(batch, read_of(run, pin, run.versions))
@@ -70,6 +85,7 @@ def _take_pins(run: Run) -> None:
             return
         progress.begin(run.folder, run.progress, intent)
         run.record = advance(run, batch, raw, run.record, pin)
+        ending.batch_done()
 
 
 def check_plan(plan: Plan, spark: SparkSession) -> list[str]:

@@ -10,8 +10,10 @@ from typing import Any
 from lakehouse import log, rule_results, runs
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
+from lakehouse.ending import Ending
 from lakehouse.errors import Interrupted, LakehouseError
 from lakehouse.pipeline import progress
+from lakehouse.pipeline.batch_records import carry
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_state import Run
 from lakehouse.planning.plan import Plan
@@ -38,6 +40,12 @@ def recorded(run: Run, done: RunRecord) -> RunRecord:
     return ended
 
 
+def with_reason(record: RunRecord, ending: Ending) -> RunRecord:
+    """The record with a note of why the run ended before all was taken, where it did."""
+    reason = ending.reason()
+    return record if reason is None else replace(record, notes=(*record.notes, reason))
+
+
 def put_on_record(run: Run, ended: RunRecord, *, once: bool = False) -> None:
     """What the run's rules said, then the run itself; `once`: where a dead run may have put the first there already."""
     _append_results(run.plan, ended, results_so_far(run.progress, ended.run_id), once=once)
@@ -59,8 +67,9 @@ def _append_results(plan: Plan, ended: RunRecord, results: Sequence[RuleResult],
 
 
 def let_go_of_record(run: Run) -> None:
-    """The record is in the run log: the progress needs it no more."""
-    run.progress = replace(run.progress, record=None, results=())
+    """The record is in the run log: the progress needs it no more, nor its batches once they are in theirs."""
+    carry(run, run.progress)
+    run.progress = replace(run.progress, record=None, results=(), batches=())
     progress.save(run.folder, run.progress)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse import runs
 from lakehouse.batches.batch_rows import Batch
 from lakehouse.pipeline.progress import Intent, Progress
 from lakehouse.planning.plan import Plan
@@ -27,6 +28,9 @@ class Run:
     intent: Intent | None  # what a run that died left; None once it is settled
     watch: Watch
     versions: Mapping[str, int] = field(default_factory=dict)
+    measured: Callable[[], list[dict[str, Any]]] = (
+        list  # Spark's reports of a stream's last batches, as its JSON has them
+    )
     part: str = ""  # of the job's progress, where the run has one of its own there
 
     @property
@@ -42,8 +46,12 @@ class Run:
 
 
 def new_intent(run: Run, number: int, pin: Mapping[str, Any]) -> Intent:
-    """What this run is about to write as the batch of this number."""
-    return Intent(run.record.run_id, number, run.record.started, pin, run.versions)
+    """What this run is about to write as the batch of this number; its clock is the run's start.
+
+    A job that goes on until it is stopped would be days behind with that: each of its batches has a start of its own.
+    """
+    started = run.record.started if run.plan.interval is None or number == 0 else runs.now()
+    return Intent(run.record.run_id, number, started, pin, run.versions)
 
 
 def batch_of(run: Run, intent: Intent) -> Batch:

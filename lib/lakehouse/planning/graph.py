@@ -82,36 +82,43 @@ def selected(plans: Sequence[Plan], selectors: Iterable[str]) -> list[Plan]:
 
 
 def run_all(
-    plans: Sequence[Plan], run_one: Callable[[Plan], RunRecord], side_by_side: int, on_end: Callable[[Result], None]
+    plans: Sequence[Plan],
+    run_one: Callable[[Plan], RunRecord],
+    side_by_side: int,
+    on_end: Callable[[Result], None],
+    *,
+    once: bool = False,
 ) -> list[Result]:
     """Runs each job once all that it reads from are done; one that fails skips what depends on it, the rest goes on.
 
-    The results stand in run order.
+    A job that goes on until it is stopped is never done: what reads from it runs beside it, unless all end `once`
+    nothing new is there. The results stand in run order.
     """
     plans = ordered(plans)
-    before = edges(plans)
+    endless = {plan.name for plan in plans if plan.interval is not None and not once}
+    before = {name: earlier - endless for name, earlier in edges(plans).items()}
     results: dict[str, Result] = {}
     running: dict[Future[RunRecord], str] = {}
-
-    def end(result: Result) -> None:
-        results[result.job] = result
-        on_end(result)
-
-    pool = ThreadPoolExecutor(max_workers=side_by_side, thread_name_prefix="job")
+    pool = ThreadPoolExecutor(max_workers=side_by_side + len(endless), thread_name_prefix="job")
     try:
         while len(results) < len(plans):
             for plan in [plan for plan in plans if plan.name not in {*results, *running.values()}]:
                 blocker = _blocker(before[plan.name], results)
                 if blocker is not None:
-                    end(Result(plan.name, skipped_for=blocker))
+                    _keep(Result(plan.name, skipped_for=blocker), results, on_end)
                 elif before[plan.name] <= results.keys():
                     running[pool.submit(run_one, plan)] = plan.name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                end(_result(running.pop(future), future))
+                _keep(_result(running.pop(future), future), results, on_end)
     finally:
         # not to be waited for: on Ctrl-C the jobs under way are left to the next run, which finishes them
         pool.shutdown(wait=False, cancel_futures=True)
     return [results[plan.name] for plan in plans]
+
+
+def _keep(result: Result, results: dict[str, Result], on_end: Callable[[Result], None]) -> None:
+    results[result.job] = result
+    on_end(result)
 
 
 def _result(job: str, future: Future[RunRecord]) -> Result:

@@ -216,6 +216,14 @@ class Plan:
         }
 
     @property
+    def interval(self) -> float | None:
+        """Seconds between two looks for new input, for a job that goes on until it is stopped; None for one that ends."""
+        stream = self.job.config.stream
+        if stream is None or stream.trigger.strip() == "available_now":
+            return None
+        return registry.length_of(stream.trigger).total_seconds()
+
+    @property
     def streams(self) -> bool:
         """True where Spark's own streaming keeps what was taken."""
         return self.read == "incremental" and self.source.incremental == "stream"

@@ -28,6 +28,10 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
             yield from _undeclared(plan, step)
     for rule in plan.rules:
         yield from _rule_problems(plan, rule)
+    if config.stream is not None and plan.read != "incremental":
+        yield source.problem(
+            ("stream",), "a stream takes what is new, and this job reads all each time; set read: incremental"
+        )
     yield from _not_built(plan)
     yield from _sink_problems(plan)
 
@@ -35,12 +39,8 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
 def _not_built(plan: Plan) -> Iterator[Problem]:
     """Words that are known and not built yet: refused, never ignored."""
     config, source = plan.job.config, plan.job.source
-    if config.stream is not None and config.stream.trigger != "available_now":
-        yield source.problem(("stream", "trigger"), "only available_now runs yet; a continuous trigger is not built")
     if config.stream is not None and config.stream.watermark is not None:
         yield source.problem(("stream", "watermark"), "watermarks are not built yet; take it out")
-    if config.stream is not None and config.stream.max_batches is not None:
-        yield source.problem(("stream", "max_batches"), "max_batches is not built yet; take it out")
     if config.stream is not None and config.stream.late != "keep":
         yield source.problem(("stream", "late"), "late: merge is not built yet; take it out")
 

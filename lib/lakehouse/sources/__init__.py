@@ -27,6 +27,7 @@ class Read:
     known: StructType | None = None  # of the target, where the contract is silent
     rescue: bool = False
     widens: bool = False  # the target takes wider types
+    start: Mapping[str, Any] = field(default_factory=dict)  # where a stream begins, whatever the options say
     last: Mapping[str, Any] = field(default_factory=dict)  # the pin of the last finished batch, but for its files
     copies: str | None = None  # the folder for copies of a batch's rows; None where only columns are asked for
     repeats: bool = False  # the batch was begun before: its rows are those of then

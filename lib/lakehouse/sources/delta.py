@@ -35,8 +35,9 @@ def delta(
         rows = read_version(spark, place, version=read.pin.get("version"))
         return flattened(rows, cdc_format, cdc_columns, read.fields)
     options = {"readChangeFeed": str(changes).lower()}
-    if starting_version is not None:
-        options["startingVersion"] = str(starting_version)
+    first = read.start.get("version", starting_version)
+    if first is not None:
+        options["startingVersion"] = str(first)
     if max_files_per_trigger is not None:
         options["maxFilesPerTrigger"] = str(max_files_per_trigger)
     return flattened(

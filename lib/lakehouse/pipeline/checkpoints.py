@@ -1,0 +1,110 @@
+"""A job's checkpoint in words, moved to another place in its source, or copied for a job of another name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from secrets import token_hex
+from typing import Any
+
+from lakehouse.copying import copy_tree
+from lakehouse.errors import ConfigError, DataError
+from lakehouse.pipeline import progress
+from lakehouse.pipeline.progress import Intent, Progress
+from lakehouse.pipeline.stream_checkpoints import Checkpoint, require_sound
+from lakehouse.planning.plan import Plan
+from lakehouse.storage import delete_tree, folders, list_files, read_text
+from lakehouse.tables import Layout
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a checkpoint holds: the job's own progress, the batch in hand of a run that died, Spark's part of it."""
+
+    job: str
+    progress: Progress
+    intent: Intent | None
+    stream: Checkpoint
+    offsets: Any = None
+    """Where Spark's stream reads next, as the source writes it: offsets by topic and partition, or a table's version."""
+
+
+def jobs(layout: Layout) -> list[str]:
+    """The jobs that have a checkpoint in the lake."""
+    return sorted(folders(layout.checkpoint("").rstrip("/")))
+
+
+def held_by(layout: Layout, job: str) -> Held:
+    """A job's checkpoint. Raises DataError where it has none, SinkError where it is damaged."""
+    folder = layout.checkpoint(job)
+    state, intent = progress.load(folder)
+    if state.fresh and intent is None:
+        raise DataError(f"{job} has no checkpoint in {layout.root}: it has not run there yet")
+    streams = state.stream is not None or bool(list_files(f"{folder}/stream"))
+    stream = require_sound(f"{folder}/stream", state, intent) if streams else Checkpoint(None)
+    return Held(job, state, intent, stream, _offsets(f"{folder}/stream", stream))
+
+
+def _offsets(folder: str, stream: Checkpoint) -> Any:
+    """The end of the last planned batch: the last line of its entry."""
+    text = read_text(f"{folder}/offsets/{stream.planned}") if stream.planned >= 0 else None
+    return json.loads(text.strip().split("\n")[-1]) if text else None
+
+
+def moved(plan: Plan, to: str) -> Progress:
+    """The progress that makes a job read on from another place; nothing is written. Raises ConfigError.
+
+    `to` is a time for files (those changed at or after it are taken again), `version:N` for a Delta table.
+    """
+    state, intent = progress.load(plan.layout.checkpoint(plan.name))
+    if state.fresh:
+        raise DataError(f"{plan.name} has no checkpoint in {plan.layout.root}: it has not run there yet")
+    if intent is not None:
+        raise DataError(f"{plan.name} has a run to finish first: lakehouse run {plan.name}")
+    start = _start(plan, to)
+    if "since" not in start:  # Spark's part of it begins anew, and so does its count of batches: under another identity
+        return Progress(token_hex(8), evidence=state.evidence, start=start)
+    since = start["since"].timestamp() * 1000
+    kept = {path: (size, modified) for path, (size, modified) in state.taken.items() if modified < since}
+    return replace(state, taken=kept)
+
+
+def save_moved(plan: Plan, state: Progress) -> None:
+    """Puts such a progress into place; Spark's own part goes first, so that a crash on the way is seen as one."""
+    folder = plan.layout.checkpoint(plan.name)
+    if state.batch < 0:
+        delete_tree(f"{folder}/stream")
+    progress.save(folder, state)
+
+
+def copied(layout: Layout, job: str, other: str) -> None:
+    """Copies a job's checkpoint for a job that has none, and that is to go on where this one is."""
+    held = held_by(layout, job)
+    if held.intent is not None:
+        raise DataError(f"{job} has a run to finish first: lakehouse run {job}")
+    if other in jobs(layout):
+        raise ConfigError(f"{other} has a checkpoint of its own: {layout.checkpoint(other)}")
+    copy_tree(f"{layout.checkpoint(job)}/stream", f"{layout.checkpoint(other)}/stream")
+    # an identity of its own: it has written nothing yet under its name
+    progress.save(
+        layout.checkpoint(other), replace(held.progress, id=token_hex(8), targets=(), record=None, batches=())
+    )
+
+
+def _start(plan: Plan, to: str) -> dict[str, Any]:
+    kind, _, value = to.partition(":")
+    if plan.source.name == "delta" and kind == "version" and value.isdigit():
+        return {"version": int(value)}
+    if plan.source.name == "files":
+        try:
+            return {"since": datetime.fromisoformat(to).astimezone()}
+        except ValueError:
+            pass
+    wanted = {"delta": "version:N, the first version to read", "files": "a time, such as 2026-01-31T06:00"}
+    known = wanted.get(plan.source.name)
+    raise ConfigError(
+        f"--to {to}: the source '{plan.source.name}' takes {known}"
+        if known
+        else f"{plan.name}: the checkpoint of a source '{plan.source.name}' cannot be moved; run it with --full-refresh"
+    )

@@ -1,0 +1,109 @@
+"""The commands for jobs that run on: stop one, see what its micro-batches did, move its checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from lakehouse import api, batch_log, stream_reports
+from lakehouse.config.project_files import find_job
+from lakehouse.ending import ask_to_end, take_back
+from lakehouse.errors import BusyError, ConfigError, LakehouseError
+from lakehouse.lease import held, is_held
+from lakehouse.pipeline import checkpoints, progress
+from lakehouse.tables import Layout
+
+_STEP = 0.5  # seconds between two looks
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Asks the running copies of jobs to end after the batch in hand, and waits until they have."""
+    files = [find_job(name, Path.cwd()) for name in options.jobs]
+    running = []
+    for file in files:
+        layout, job = Layout(api.lake_root(file)), file.stem
+        if is_held(layout, f"job-{job}"):
+            ask_to_end(layout, job)
+            running.append((layout, job))
+        else:
+            print(f"{job} is not running")
+    until = time.monotonic() + options.timeout
+    for layout, job in running:
+        _await_end(layout, job, until)
+        take_back(layout, job)
+        print(f"{job} has ended")
+    return 0
+
+
+def batches(options: argparse.Namespace) -> int:
+    """Shows a job's last micro-batches, those of a run under way too; needs no Spark."""
+    file = find_job(options.job, Path.cwd())
+    layout, job = Layout(api.lake_root(file)), file.stem
+    kept = progress.load(layout.checkpoint(job))[0].batches
+    newest = [batch_log.row_of(batch_log.from_value(value)) for value in reversed(kept)]
+    told = {(row["run_id"], row["batch"]) for row in newest}
+    rows = [*newest, *(row for row in batch_log.read(layout, job) if (row["run_id"], row["batch"]) not in told)]
+    if options.json:
+        for row in rows[: options.limit]:
+            print(json.dumps(row, default=str))
+    else:
+        print(stream_reports.batches_table(rows[: options.limit]) if rows else f"no batches of {job} yet")
+    return 0
+
+
+def checkpoint(options: argparse.Namespace) -> int:
+    """Lists checkpoints, says what one holds, moves one, or copies it for a job of another name."""
+    wanted = {"list": 0, "show": 1, "reset": 1, "copy": 2}[options.action]
+    if len(options.names) != wanted or (options.action == "reset") != bool(options.to):
+        raise ConfigError(_USAGE)
+    if options.action == "list":
+        layout = api.layout()
+        print(stream_reports.checkpoints_table(_held(layout)) or f"no checkpoints in {layout.root} yet")
+        return 0
+    if options.action == "reset":
+        return _reset(options)
+    layout = api.layout()
+    if options.action == "show":
+        print(stream_reports.checkpoint_text(checkpoints.held_by(layout, options.names[0])))
+        return 0
+    job, other = options.names
+    with held(layout, [f"job-{job}", f"job-{other}"]):
+        checkpoints.copied(layout, job, other)
+    print(f"{other} goes on where {job} is; run only one of them from now on")
+    return 0
+
+
+def _held(layout: Layout) -> dict[str, checkpoints.Held | LakehouseError]:
+    """What each job's checkpoint holds, or what is wrong with it."""
+    found: dict[str, checkpoints.Held | LakehouseError] = {}
+    for job in checkpoints.jobs(layout):
+        try:
+            found[job] = checkpoints.held_by(layout, job)
+        except LakehouseError as error:
+            found[job] = error
+    return found
+
+
+_USAGE = "it is: checkpoint list | show JOB | reset JOB --to X [--yes] | copy JOB NEW_NAME"
+
+
+def _reset(options: argparse.Namespace) -> int:
+    """Moves a checkpoint once it is said twice: an `append` adds rows again, or never sees some."""
+    plan = api.planned([find_job(options.names[0], Path.cwd())], options.env)[0]
+    with held(plan.layout, [f"job-{plan.name}"]):
+        state = checkpoints.moved(plan, options.to)
+        if not options.yes:
+            print(stream_reports.reset_text(plan, state, options.to))
+            return 0
+        checkpoints.save_moved(plan, state)
+    print(f"{plan.name} reads on from {options.to}")
+    return 0
+
+
+def _await_end(layout: Layout, job: str, until: float) -> None:
+    while is_held(layout, f"job-{job}"):
+        if time.monotonic() > until:
+            raise BusyError(f"{job} still has its batch in hand; it ends after that")
+        time.sleep(_STEP)
