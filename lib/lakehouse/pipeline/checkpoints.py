@@ -85,7 +85,8 @@ def copied(layout: Layout, job: str, other: str) -> None:
         raise DataError(f"{job} has a run to finish first: lakehouse run {job}")
     if other in jobs(layout):
         raise ConfigError(f"{other} has a checkpoint of its own: {layout.checkpoint(other)}")
-    copy_tree(f"{layout.checkpoint(job)}/stream", f"{layout.checkpoint(other)}/stream")
+    for part in ("stream", "read"):
+        copy_tree(f"{layout.checkpoint(job)}/{part}", f"{layout.checkpoint(other)}/{part}")
     # an identity of its own: it has written nothing yet under its name
     progress.save(
         layout.checkpoint(other), replace(held.progress, id=token_hex(8), targets=(), record=None, batches=())
