@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from conftest import balanced
-from lakehouse import get_spark
+from lakehouse import get_spark, quarantine
 from lakehouse import run as run_job
 from lakehouse.errors import ConfigError, DataError, Interrupted, SinkError
 from lakehouse.pipeline import progress
@@ -283,6 +283,28 @@ def test_offsets_gone_by_retention_stop_the_run_until_the_loss_is_accepted_on_re
     assert project.run("gone", accept_loss=True).notes == ()  # nothing is lost: nothing is accepted
     broker.produce("gone", [{"id": 7}], 0)
     assert project.run("gone").rows_read == 1
+
+
+def test_a_batch_that_died_half_written_and_is_gone_is_not_doubled_by_accepting_its_loss(project, broker, monkeypatch):
+    broker.topic("half")
+    bronze(project, broker, "half", EVENTS)
+    broker.produce("half", [{"id": 1}, b"poison", {"id": 2}, {"id": 3}])
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quarantine, "write", die)
+        with pytest.raises(Interrupted):
+            project.run("half")
+    assert len(project.rows("bronze.half")) == 3
+    broker.trim("half", 2)
+    with pytest.raises(DataError, match="half partition 0: wanted offset 0, the earliest is 2"):
+        project.run("half")
+    assert len(project.run("half", accept_loss=True).notes) == 1
+    broker.produce("half", [{"id": 4}])
+    assert project.run("half").rows_read == 1
+    assert sorted(row["id"] for row in project.rows("bronze.half")) == [1, 2, 3, 4]
 
 
 def test_a_topic_made_anew_stops_the_run_also_where_it_has_as_many_messages(project, broker):

@@ -40,14 +40,14 @@ def require_nothing_lost(run: Run, found: Checkpoint, hooks: StreamHooks) -> Non
 
 
 def _taken(run: Run, found: Checkpoint) -> Mapping[str, Mapping[str, int]] | None:
-    """What the stream reads next: what its last batch ended with, where that batch need not be read again."""
-    number = _settled(run, found)
+    """What the stream reads next: what the last batch ended with that need not be read again."""
+    number = max(found.finished, min(found.planned, run.progress.batch))
     folder = f"{run.folder}/stream"
     return offsets_at(f"{folder}/offsets/{number}" if number >= 0 else f"{folder}/sources/0/0")
 
 
 def _settled(run: Run, found: Checkpoint) -> int:
-    """The last batch of which something is written: it is never begun anew."""
+    """The last batch of which something is written: no later one may take its messages again."""
     begun = run.intent.batch if run.intent is not None else -1
     return max(found.finished, min(found.planned, max(run.progress.batch, begun)))
 
@@ -80,8 +80,8 @@ def _behind(entry: str, lost: Sequence[Any]) -> str:
         offsets = offsets_of(line) if index else None
         if offsets:
             for one in lost:
-                if one.topic in offsets:
-                    offsets[one.topic][str(one.partition)] = one.earliest
+                part = offsets.get(one.topic, {})
+                part[str(one.partition)] = max(int(part.get(str(one.partition), 0)), one.earliest)
             for name in {one.topic for one in lost if one.is_anew}:  # it may have fewer partitions now
                 offsets[name] = {str(one.partition): one.earliest for one in lost if one.topic == name}
             lines[index] = json.dumps(offsets)
