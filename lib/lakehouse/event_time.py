@@ -49,8 +49,8 @@ def window_ends(time: Column, size: timedelta, slide: timedelta) -> Column:
     at, wide, step = F.unix_micros(time), micros(size), micros(slide)
     # exact for times before 1970 too
     latest = at - F.pmod(at, F.lit(step))
-    starts = [latest - index * step for index in range(-(-wide // step))]
-    return F.filter(F.array(*[start + wide for start in starts]), lambda end: end > at)
+    places = F.sequence(F.lit(0).cast("bigint"), F.lit(-(-wide // step) - 1).cast("bigint"))
+    return F.filter(F.transform(places, lambda place: latest - place * step + wide), lambda end: end > at)
 
 
 def last_end(latest: int, size: timedelta, slide: timedelta) -> int:
