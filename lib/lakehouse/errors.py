@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 
 @dataclass(frozen=True, order=True)
@@ -24,6 +25,8 @@ class LakehouseError(Exception):
     """Whatever the product refuses; its text is one line that a user can act on."""
 
     exit_code = 1
+    passes = False
+    """True where the same may work a while later: a store, a broker or a database did not answer."""
 
 
 class ConfigError(LakehouseError):
@@ -51,7 +54,9 @@ class SinkError(LakehouseError):
 
 
 class Unreachable(SinkError):
-    """A store, broker or database does not answer, or refuses for now: the same again may do."""
+    """The store does not answer, or refuses for now."""
+
+    passes = True
 
 
 class BusyError(LakehouseError):
@@ -64,6 +69,15 @@ class Interrupted(LakehouseError):
     """The run was stopped by Ctrl-C or SIGTERM; the next run finishes it."""
 
     exit_code = 130
+
+
+E = TypeVar("E", bound=LakehouseError)
+
+
+def passing(error: E) -> E:
+    """The error as one that may pass by itself."""
+    error.passes = True
+    return error
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

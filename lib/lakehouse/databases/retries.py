@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from lakehouse.databases.address import Address
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, passing
 
 T = TypeVar("T")
 
@@ -40,7 +40,8 @@ def retried(action: Callable[[], T], address: Address, kind: type[LakehouseError
         if not isinstance(error, psycopg.Error) and state_of(error) is None:
             raise
         tried = f" ({ATTEMPTS} tries)" if is_transient(error) else ""
-        raise kind(f"{what}: {address}: {said(error, address)}{tried}") from error
+        failure = kind(f"{what}: {address}: {said(error, address)}{tried}")
+        raise (passing(failure) if tried else failure) from error
 
 
 def is_transient(error: BaseException) -> bool:

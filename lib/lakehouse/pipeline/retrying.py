@@ -7,7 +7,7 @@ from secrets import SystemRandom
 
 from lakehouse import log
 from lakehouse.ending import Ending
-from lakehouse.errors import LakehouseError, Unreachable
+from lakehouse.errors import LakehouseError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.run_state import Watch
 from lakehouse.planning.plan import Plan
@@ -27,16 +27,16 @@ class Tries:
     def another(self, error: BaseException, watch: Watch) -> bool:
         """Waits where another try makes sense, and is True then; False where the error is to be raised.
 
-        Raises Unreachable, saying so, where it failed too often in a row.
+        Raises it again, saying so, where it failed too often in a row.
         """
         stream = self.plan.job.config.stream
-        if stream is None or not isinstance(error, Unreachable):
+        if stream is None or not (isinstance(error, LakehouseError) and error.passes):
             return False
         self.failures = 1 if self._has_moved() else self.failures + 1
         if self.failures > stream.max_failures:
             if stream.max_failures == 0:
                 return False
-            raise Unreachable(
+            raise type(error)(
                 f"gave up after {self.failures} failures in a row (stream: max_failures): {error}"
             ) from error
         seconds = min(_LONGEST, 2.0**self.failures) * SystemRandom().uniform(0.5, 1)

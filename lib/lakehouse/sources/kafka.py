@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, passing
 from lakehouse.frames import as_text
 from lakehouse.kafka.client import Cluster, Setting, cluster
 from lakehouse.kafka.messages import AvroSchemas, Decoder, again, avro_of, json_of, json_text, raw, rows_of
@@ -87,7 +87,7 @@ def failed(said: str, *, bootstrap_servers: str, options: Any = None, **_: Any) 
         "KafkaException",
         "org.apache.kafka.common.errors",
     )
-    return DataError(unreachable(clients, said)) if any(sign in said for sign in signs) else None
+    return passing(DataError(unreachable(clients, said))) if any(sign in said for sign in signs) else None
 
 
 def replayed(rows: DataFrame, read: Read, **given: Any) -> DataFrame:
