@@ -23,6 +23,7 @@ import pytest
 from conftest import balanced
 from lakehouse import get_spark, quarantine
 from lakehouse import run as run_job
+from lakehouse.cli import command
 from lakehouse.errors import ConfigError, DataError, Interrupted, SinkError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.replaying import Selection, replay
@@ -112,6 +113,18 @@ def test_a_poison_message_costs_one_row_and_the_stream_goes_on(project, broker):
     rows = sorted(project.rows("bronze.poison"), key=lambda row: row["_offset"])
     assert [(row["id"], row["name"]) for row in rows] == [(7, "a } b"), (8, None), (None, None), (None, None)]
     assert json.loads(rows[1]["_rescued_data"]) == {"extra": '{"x":[1,{"y":2}]}'}
+
+
+def test_a_stream_is_moved_to_an_offset(project, broker, monkeypatch, capsys):
+    broker.topic("moved")
+    bronze(project, broker, "moved", EVENTS)
+    broker.produce("moved", [{"id": number} for number in range(5)])
+    project.run("moved")
+    monkeypatch.chdir(project.root)
+    assert command(["checkpoint", "reset", "moved", "--to", '{"moved": {"0": 3}}', "--yes"]) == 0
+    assert project.run("moved").rows_read == 2
+    assert command(["checkpoint", "reset", "moved", "--to", "soon", "--yes"]) == 2
+    assert "takes earliest, latest, a time, or offsets" in capsys.readouterr().err
 
 
 def test_a_gate_stops_a_topic_that_is_mostly_poison(project, broker):

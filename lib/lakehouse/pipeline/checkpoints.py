@@ -55,7 +55,8 @@ def _offsets(folder: str, stream: Checkpoint) -> Any:
 def moved(plan: Plan, to: str) -> Progress:
     """The progress that makes a job read on from another place; nothing is written. Raises ConfigError.
 
-    `to` is a time for files (those changed at or after it are taken again), `version:N` for a Delta table.
+    What `to` may be is its source's business: a time for files (those changed at or after it are taken again),
+    `version:N` for a Delta table, offsets or a time for topics.
     """
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
     if state.fresh:
@@ -65,7 +66,7 @@ def moved(plan: Plan, to: str) -> Progress:
     start = _start(plan, to)
     if "since" not in start:  # Spark's part of it begins anew, and so does its count of batches: under another identity
         return Progress(token_hex(8), evidence=state.evidence, start=start)
-    since = start["since"].timestamp() * 1000
+    since = datetime.fromisoformat(start["since"]).timestamp() * 1000
     kept = {path: (size, modified) for path, (size, modified) in state.taken.items() if modified < since}
     return replace(state, taken=kept)
 
@@ -94,18 +95,12 @@ def copied(layout: Layout, job: str, other: str) -> None:
 
 
 def _start(plan: Plan, to: str) -> dict[str, Any]:
-    kind, _, value = to.partition(":")
-    if plan.source.name == "delta" and kind == "version" and value.isdigit():
-        return {"version": int(value)}
-    if plan.source.name == "files":
-        try:
-            return {"since": datetime.fromisoformat(to).astimezone()}
-        except ValueError:
-            pass
-    wanted = {"delta": "version:N, the first version to read", "files": "a time, such as 2026-01-31T06:00"}
-    known = wanted.get(plan.source.name)
-    raise ConfigError(
-        f"--to {to}: the source '{plan.source.name}' takes {known}"
-        if known
-        else f"{plan.name}: the checkpoint of a source '{plan.source.name}' cannot be moved; run it with --full-refresh"
-    )
+    """Where the source is to begin, in its own words."""
+    start_at = plan.source.entry.traits.get("start_at")
+    if start_at is None:
+        said = f"the checkpoint of a source '{plan.source.name}' cannot be moved; run it with --full-refresh"
+        raise ConfigError(f"{plan.name}: {said}")
+    try:
+        return dict(start_at(to))
+    except ValueError as error:
+        raise ConfigError(f"--to {to}: the source '{plan.source.name}' takes {error}") from None

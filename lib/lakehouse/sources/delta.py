@@ -18,7 +18,15 @@ def place_of(table: str | None, path: str | None, read: Read) -> str:
     return read.layout.table(table) if table is not None else resolved(str(path), read.root)
 
 
-@source(incremental="stream", place=place_of)
+def start_at(to: str) -> dict[str, int]:
+    """Where a stream that is moved begins to read."""
+    kind, _, version = to.partition(":")
+    if kind != "version" or not version.isdigit():
+        raise ValueError("version:N, the first version to read")
+    return {"version": int(version)}
+
+
+@source(incremental="stream", start_at=start_at, place=place_of)
 def delta(
     spark: SparkSession,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Literal
@@ -58,7 +59,15 @@ def pin(
     return {"files": [[file.path, file.size, file.modified] for file in chosen]} if chosen else None
 
 
-@source(incremental="pin", pin=pin)
+def start_at(to: str) -> dict[str, str]:
+    """Where a job that is moved begins to read: what was changed at this time or later is taken again."""
+    try:
+        return {"since": datetime.fromisoformat(to).astimezone().isoformat()}
+    except ValueError:
+        raise ValueError("a time, such as 2026-01-31T06:00") from None
+
+
+@source(start_at=start_at, incremental="pin", pin=pin)
 def files(
     spark: SparkSession,
     *,

@@ -95,8 +95,20 @@ def replayed(rows: DataFrame, read: Read, **given: Any) -> DataFrame:
     return again(rows, _decoder(read, **given))
 
 
+def start_at(to: str) -> dict[str, Any]:
+    """Where a stream that is moved begins to read."""
+    try:
+        start = json.loads(to) if to.startswith("{") else to
+    except ValueError:
+        start = ""
+    if start_problem(start) is not None:
+        raise ValueError('earliest, latest, a time, or offsets: {"orders": {"0": 120}}')
+    return {"offsets": start}
+
+
 @source(
     incremental="stream",
+    start_at=start_at,
     pin=pin,
     sense=sense,
     secret=("options",),
@@ -125,7 +137,7 @@ def kafka(
     clients = cluster(bootstrap_servers, options)
     chosen = {**clients.reader(), "subscribe": ",".join(topics), "includeHeaders": "true"}
     if read.incremental:
-        chosen |= start_options(starting_offsets, topics_of(clients, topics))
+        chosen |= start_options(read.start.get("offsets", starting_offsets), topics_of(clients, topics))
         if max_offsets_per_trigger is not None:
             chosen["maxOffsetsPerTrigger"] = str(max_offsets_per_trigger)
         messages = spark.readStream.format("kafka").options(**chosen).load()
