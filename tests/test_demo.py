@@ -22,8 +22,7 @@ KILLS = 10
 
 def test_the_demo_fills_every_table_and_shows_what_it_did(demo):
     lake, (first, second) = demo
-    jobs = {file.stem for file in (ROOT / "conf").glob("*.yml") if "tags: [shop]" in file.read_text()}
-    assert len(jobs) > 20
+    jobs = {file.stem for file in (ROOT / "conf").glob("*.yml")}
     for job in jobs:
         assert re.search(rf"^{job} +succeeded", first, re.MULTILINE), job
     assert {"silver.orders", "gold.fct_orders", "gold.payment_reconciliation"} <= set(tables(lake))

@@ -274,7 +274,9 @@ def test_the_example_job_follows_the_payments_of_a_database(db, monkeypatch):
     paid = "'2026-01-01 10:00+00'"
     db.sql(f"INSERT INTO payments VALUES ('P1', 'O1', ' Card', 10.5, {paid}, 'captured', {paid}), "
            f"('P2', 'O2', 'cash', -1, {paid}, 'captured', {paid}), ('P3', 'O3', 'cash', 7, {paid}, 'captured', {paid})")  # fmt: skip
-    db.project.write("conf/silver_payments_pg.yml", (ROOT / "conf/silver_payments_pg.yml").read_text())
+    db.project.write(
+        "conf/silver_payments_pg.yml", (ROOT / "examples/postgres/conf/silver_payments_pg.yml").read_text()
+    )
     for name, value in (("URL", db.server.jdbc(db.name)), ("USER", db.server.user), ("PASSWORD", db.server.password)):
         monkeypatch.setenv(f"PAYMENTS_{name}", value)
     record = db.run("silver_payments_pg")
