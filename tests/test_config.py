@@ -12,6 +12,7 @@ from lakehouse.config.contract import Contract
 from lakehouse.config.jobs import Job, load_job, load_mapping
 from lakehouse.config.project_files import project_root
 from lakehouse.planning.planner import plan_job
+from lakehouse.redaction import without_secrets
 
 LEAST = """\
 layer: silver
@@ -182,11 +183,57 @@ def test_a_variable_is_replaced_within_text(conf, text, value):
         ("${a b}", "'${a b}' is neither ${VAR} nor ${VAR:-default}; a literal is $${"),
         ("${open", "'${' is neither ${VAR} nor ${VAR:-default}; a literal is $${"),
         ("${NONE:-${V}}", "'${NONE:-${V}' is neither ${VAR} nor ${VAR:-default}; a literal is $${"),
-        ("${secret:db/password}", "no secret store can be named here yet; set an environment variable"),
+        (
+            "${secret:db/password}",
+            "a secret may stand under source, sink, sinks, spark alone: what stands here is shown",
+        ),
     ],
 )
 def test_a_variable_that_cannot_be_had_is_an_error_at_its_line(conf, text, message):
     assert problems(conf, LEAST + f"description: '{text}'\n", variables={"V": "v"}) == [f"conf/x.yml:6: {message}"]
+
+
+WITH_SECRET = LEAST.replace("rows: [[1]]", "rows: [['${secret:db/password}']]").replace("id int", "id string")
+
+
+@pytest.mark.parametrize("content", ["hush $HUSH ${A} 'x'\n", "hush $HUSH ${A} 'x'", "hush $HUSH ${A} 'x'\r\n"])
+def test_a_secret_comes_from_a_folder_and_is_shown_nowhere(conf, tmp_path, content):
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "password").write_text(content)
+    job = load(conf, WITH_SECRET, variables={"LAKE_SECRETS": str(tmp_path)})
+    value = "hush $HUSH ${A} 'x'"
+    assert (job.problems, job.config.source["rows"]["rows"]) == ((), [[value]])
+    assert without_secrets([f"a {value} b", "hush%20%24HUSH%20%24%7BA%7D%20%27x%27"]) == ["a *** b", "***"]
+    assert str(ConfigError(f"not {value}, is it")) == "not ***, is it"
+
+
+def test_a_secret_comes_from_a_command_that_no_name_can_turn_into_another(conf):
+    command = "printf '%s' 'of {name}'"
+    job = load(conf, WITH_SECRET, variables={"LAKE_SECRET_COMMAND": command, "LAKE_SECRETS": "/nowhere"})
+    assert job.config.source["rows"]["rows"] == [["of db/password"]]
+    for name in ("a; touch b", "../up", "/etc/passwd", "-x", ""):
+        text = WITH_SECRET.replace("db/password", name)
+        assert "cannot be a secret's name" in problems(conf, text, variables={"LAKE_SECRET_COMMAND": command})[0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"LAKE_SECRETS": "{here}"}, "there is no secret db/password: no file {here}/db/password; write it there, "
+         "or name another folder in LAKE_SECRETS, or a command that prints it in LAKE_SECRET_COMMAND"),
+        ({}, "there is no secret db/password: no file /run/secrets/db/password; write it there, "
+         "or name another folder in LAKE_SECRETS, or a command that prints it in LAKE_SECRET_COMMAND"),
+        ({"LAKE_SECRET_COMMAND": "true"}, "the secret db/password is empty"),
+        ({"LAKE_SECRET_COMMAND": "ls /no/such"}, "LAKE_SECRET_COMMAND gave no secret db/password: exit code 2, "
+         "ls: cannot access '/no/such': No such file or directory"),
+        ({"LAKE_SECRET_COMMAND": "no-such-program {name}"}, "LAKE_SECRET_COMMAND gave no secret db/password: "
+         "[Errno 2] No such file or directory: 'no-such-program'"),
+        ({"LAKE_SECRET_COMMAND": "echo 'open"}, "LAKE_SECRET_COMMAND gave no secret db/password: No closing quotation"),
+    ],
+)  # fmt: skip
+def test_a_secret_that_cannot_be_had_is_an_error_at_its_line(conf, tmp_path, variables, message):
+    given = {name: value.replace("{here}", str(tmp_path)) for name, value in variables.items()}
+    assert problems(conf, WITH_SECRET, variables=given) == [f"conf/x.yml:3: {message.replace('{here}', str(tmp_path))}"]
 
 
 def test_all_unset_variables_are_named_at_once(conf):

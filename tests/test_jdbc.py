@@ -640,12 +640,22 @@ def test_the_password_is_nowhere_and_a_run_killed_while_it_moves_rows_is_finishe
         source:
           jdbc: {{{place}, table: t, cursor_column: at, lookback: 1 hour, keys: [id]}}
         sink:
-          jdbc: {{{place}, dbtable: pay, mode: upsert, keys: [id]}}
+          jdbc: {{{place.replace("PG_PASSWORD", "secret:shop/teller")}, dbtable: pay, mode: upsert, keys: [id]}}
     """)  # fmt: skip
+    store = tmp_path / "secrets"
+    (store / "shop").mkdir(parents=True)
+    (store / "shop" / "teller").write_text(f"{canary}\n")
+    monkeypatch.setenv("LAKE_SECRETS", str(store))
     events = tmp_path / "events"
     events.mkdir()
     submit = f"--conf spark.eventLog.enabled=true --conf spark.eventLog.compress=false --conf spark.eventLog.dir=file://{events} pyspark-shell"
-    more = {"PG_PASSWORD": canary, "LAKEHOUSE_LOG": "1", "LAKEHOUSE_SPARK_LOG": "info", "PYSPARK_SUBMIT_ARGS": submit}
+    more = {
+        "PG_PASSWORD": canary,
+        "LAKE_SECRETS": str(store),
+        "LAKEHOUSE_LOG": "1",
+        "LAKEHOUSE_SPARK_LOG": "info",
+        "PYSPARK_SUBMIT_ARGS": submit,
+    }
     lake, conf = str(db.project.lake), str(db.project.root / "conf/through.yml")
     with db.server.connect(db.name) as other:
         other.autocommit = False

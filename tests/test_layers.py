@@ -20,7 +20,8 @@ LIB = ROOT / "lib" / "lakehouse"
 
 # A unit (a module, or a package as a whole) imports from lower layers alone.
 LAYERS = {
-    0: "command_words errors holding html_pages log measures redaction sample_data sql_text tables",
+    -1: "redaction",
+    0: "command_words errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types contract_options frames interrupts observations refusals registry spark_errors storage",
     2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files",
     3: "batch_log cdc_formats conform databases diagnosis expectations kafka lake profiling rule_results transforms upserts",

@@ -14,6 +14,7 @@ from lakehouse.command_options import COMMANDS
 from lakehouse.command_words import add_commands
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.interrupts import end_on_signals
+from lakehouse.redaction import hidden
 
 
 def console() -> None:
@@ -59,7 +60,7 @@ def _say(error: LakehouseError) -> None:
 
 
 def _say_unexpected(error: Exception) -> None:
-    first = next(iter(str(error).splitlines()), "")
+    first = hidden(next(iter(str(error).splitlines()), ""))
     print(f"lakehouse: {type(error).__name__}: {first} (--debug shows the trace)", file=sys.stderr)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from lakehouse.redaction import hidden
+
 
 @dataclass(frozen=True, order=True)
 class Problem:
@@ -27,6 +29,9 @@ class LakehouseError(Exception):
     exit_code = 1
     passes = False
     """True where the same may work a while later: a store, a broker or a database did not answer."""
+
+    def __str__(self) -> str:
+        return hidden(super().__str__())
 
 
 class ConfigError(LakehouseError):

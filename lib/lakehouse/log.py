@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from lakehouse.redaction import hidden
+
 LOGGER = logging.getLogger("lakehouse")
 LOGGER.addHandler(logging.NullHandler())
 
@@ -15,7 +17,7 @@ def event(name: str, *, run_id: str | None = None, **facts: object) -> None:
     """Writes one event; without a handler (the default) this costs nothing."""
     if LOGGER.isEnabledFor(logging.INFO):
         line = {"time": datetime.now(UTC).isoformat(), "event": name, "run_id": run_id, **facts}
-        LOGGER.info(json.dumps(line, default=str))
+        LOGGER.info(hidden(json.dumps(line, default=str)))
 
 
 def to_stderr() -> None:

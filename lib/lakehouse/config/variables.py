@@ -1,4 +1,4 @@
-"""`${VAR}` and `${VAR:-default}` in a YAML value, replaced by what the environment says."""
+"""`${VAR}`, `${VAR:-default}` and `${secret:name}` in a YAML value, replaced by what the environment or a secret store says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lakehouse.config.secret_stores import PLACES, secret
 from lakehouse.config.yaml_text import Path, Value
 from lakehouse.refusals import Place
 
@@ -45,9 +46,9 @@ def _replaced(text: str, path: Path, variables: Mapping[str, str], wrong: list[t
         if match["escape"]:
             return "${"
         name, rest = match["name"], match["rest"]
-        if name == "secret":
-            wrong.append((path, "no secret store can be named here yet; set an environment variable"))
-        elif not _is_variable(match):
+        if name == "secret" and rest:
+            return _secret(rest[1:], path, variables, wrong)
+        if not _is_variable(match):
             wrong.append((path, f"'{match[0]}' is neither ${{VAR}} nor ${{VAR:-default}}; a literal is $${{"))
         elif name in variables and (variables[name] or rest is None):
             return variables[name]
@@ -58,6 +59,17 @@ def _replaced(text: str, path: Path, variables: Mapping[str, str], wrong: list[t
         return ""
 
     return FromVariable(_VARIABLE.sub(lookup, text))
+
+
+def _secret(name: str, path: Path, variables: Mapping[str, str], wrong: list[tuple[Place, str]]) -> str:
+    if not path or path[0] not in PLACES:
+        wrong.append((path, f"a secret may stand under {', '.join(PLACES)} alone: what stands here is shown"))
+        return ""
+    try:
+        return secret(name, variables)
+    except ValueError as error:
+        wrong.append((path, str(error)))
+        return ""
 
 
 def _is_variable(match: re.Match[str]) -> bool:
