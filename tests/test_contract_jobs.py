@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -187,3 +188,19 @@ def test_a_job_that_follows_the_table_is_not_disturbed_by_its_marks(project):
         read_.append(project.run("silver_copy").rows_read)
     send(project, rows=[], version="1.3.0", sink="append: {table: silver.orders}")
     assert [*read_, project.run("silver_copy").rows_read] == [1, 1, 1, 1, 0]
+
+
+def test_a_masked_field_is_judged_as_it_came_and_written_masked(project):
+    masked = CONTRACT.replace("at, type: timestamp", "at, type: timestamp, mask: year, pii: true")
+    masked = masked.replace("{{name: id, type: bigint}}", "{{name: id, type: string, pattern: '^[0-9]+$', mask: hash}}")
+    record = send(project, contract=masked)
+    assert (record.rows_valid, record.rows_quarantined) == (2, 1)
+    rows = {row["amount"]: row for row in project.rows("silver.orders")}
+    assert (rows[5]["id"], str(rows[5]["at"])[:19]) == (hashlib.sha256(b"1").hexdigest(), "2026-01-01 00:00:00")
+    assert rows[1]["at"] is None
+    with pytest.raises(ConfigError, match=r"conf/contracts/orders.yml:6: .*cannot be 'gone'. Known: "):
+        send(project, contract=CONTRACT.replace("type: bigint", "type: bigint, mask: gone"))
+    with pytest.raises(
+        ConfigError, match=r"conf/contracts/orders.yml:8: transform 'mask': at is timestamp: 'redact' is for text"
+    ):
+        send(project, contract=CONTRACT.replace("type: timestamp", "type: timestamp, mask: redact"))

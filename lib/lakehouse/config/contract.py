@@ -14,6 +14,8 @@ from lakehouse.config.spark_types import spark_type
 from lakehouse.registry import Duration
 
 _COLUMN = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+\.[^.]+")
+Mask = Literal["null", "redact", "hash", "last_4", "email", "year"]
+"""How a value is made unreadable: see the transform `mask`."""
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
@@ -33,7 +35,7 @@ class ContractField(BaseModel):
     max: float | int | str | None = None
     pattern: str | None = None
     pii: bool = False
-    mask: str | None = None
+    mask: Mask | None = Field(None, description="As the transform `mask`, after the rules and before the transforms.")
     references: str | None = None
 
 
@@ -129,8 +131,6 @@ def contract_problems(contract: Contract) -> list[tuple[tuple[str | int, ...], s
     for index, field in enumerate(contract.fields):
         if field.name.lower() in names[:index]:
             problems.append((("fields", index, "name"), f"field '{field.name}' is here twice"))
-        if field.mask is not None:
-            problems.append((("fields", index, "mask"), "'mask' is not built yet: the column would stay readable"))
         if field.references is not None and not _COLUMN.fullmatch(field.references):
             message = f"'{field.references}' is no column of a table; it is layer.table.column"
             problems.append((("fields", index, "references"), message))

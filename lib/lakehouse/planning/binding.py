@@ -64,9 +64,8 @@ class Binder:
         places = [((key, index), word) for index, word in enumerate(words)]
         return [(path, word) for path, word in places if path not in self.job.refused]
 
-    def contract_and_rules(self) -> tuple[Contract | None, tuple[RuleStep, ...]]:
-        """The contract, and its rules before the job's own."""
-        contract, source = self._contract()
+    def rules(self, contract: Contract | None, source: Source) -> tuple[RuleStep, ...]:
+        """The rules of the contract, whose lines are in `source`, before the job's own."""
         rules = [
             self._rule({name: options}, ("fields", index), source)
             for index, name, options in (field_rules(contract) if contract else ())
@@ -75,7 +74,18 @@ class Binder:
         rules += [self._rule(word, ("rules", index), source) for index, word in enumerate(of_contract)]
         listed = self._listed("rules", self.job.config.rules)
         rules += [self._rule(word, path, self.job.source) for path, word in listed]
-        return contract, tuple(rule for rule in rules if rule is not None)
+        return tuple(rule for rule in rules if rule is not None)
+
+    def transforms(self, contract: Contract | None, source: Source) -> tuple[Step, ...]:
+        """The job's transforms; what the contract wants masked is masked before the first of them sees it."""
+        masked = [
+            self.step("transform", {"mask": {"columns": {field.name: field.mask}}}, ("fields", index, "mask"), source)
+            for index, field in enumerate(contract.fields if contract else ()) if field.mask is not None
+        ]  # fmt: skip
+        return (
+            *(step for step in masked if step is not None),
+            *self.steps("transform", self.job.config.transforms, "transforms"),
+        )
 
     def sinks(self) -> tuple[SinkStep, ...]:
         """The sink, or the sinks."""
@@ -144,7 +154,8 @@ class Binder:
         self.problems += found
         return RuleStep(step, settings) if step is not None and settings is not None else None
 
-    def _contract(self) -> tuple[Contract | None, Source]:
+    def contract(self) -> tuple[Contract | None, Source]:
+        """The contract and where its keys stand; None, with the job's own lines, where there is none to be had."""
         config, source = self.job.config, self.job.source
         if config.contract is None:
             return None, source

@@ -1,18 +1,18 @@
 """The transform `mask`."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, StringType, TimestampNTZType, TimestampType
 
+from lakehouse.config.contract import Mask
 from lakehouse.frames import col, require_columns
 from lakehouse.registry import transform
 
-How = Literal["null", "redact", "hash", "last_4", "email", "year"]
-Columns = Annotated[dict[str, How], Field(min_length=1)]
+Columns = Annotated[dict[str, Mask], Field(min_length=1)]
 
 
 @transform(row_wise=True)
@@ -29,7 +29,7 @@ def mask(df: DataFrame, *, columns: Columns) -> DataFrame:
     return df.withColumns({name: _masked(name, how, kinds[name]) for name, how in columns.items()})
 
 
-def _masked(name: str, how: How, kind: DataType) -> Column:
+def _masked(name: str, how: Mask, kind: DataType) -> Column:
     fitting: Mapping[str, tuple[type[DataType], ...]] = {
         **dict.fromkeys(("redact", "last_4", "email"), (StringType,)),
         "year": (DateType, TimestampType, TimestampNTZType),
