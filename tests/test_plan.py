@@ -110,6 +110,8 @@ def test_a_plan_binds_every_word_of_a_job(project):
         pytest.param(HEAD + SINK + "transforms:\n  - join: {with: silver.y, on: [1], how: outre}\ninputs: [silver.y]\n",
                      ["conf/x.yml:7: transform 'join': 'how' cannot be 'outre'. Known: full, inner, left, left_anti, left_semi, right.",
                       "conf/x.yml:7: transform 'join': 'on.0' must be a string, not 1"], id="either a list or a mapping"),
+        pytest.param(HEAD + SINK + "transforms:\n  - window: {time_column: at, size: 5 minutes, slide: 1 hour, measures: {n: count(*)}}\n",
+                     ["conf/x.yml:7: transform 'window': 'slide: 1 hour' is longer than 'size: 5 minutes': rows between two windows would be in none"], id="gaps between windows"),
         pytest.param(HEAD + "sink:\n  append:\n    table: silver\n    partition: [x]\n",
                      ["conf/x.yml:6: sink 'append': 'table' must be a table's name, layer.table, not 'silver'",
                       f"conf/x.yml:7: sink 'append' has no option 'partition'. Did you mean 'partition_by'? Known: {COMMON.replace('table_prop', 'table, table_prop')}."], id="sink option"),

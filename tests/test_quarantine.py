@@ -314,7 +314,7 @@ def test_a_gate_and_a_fail_rule_do_not_stop_a_replay(shop):
     "sink",
     [
         "overwrite: {table: silver.orders}",
-        "snapshot: {table: silver.orders, keys: [id], strategy: full, version_column: at}",
+        "snapshot: {table: silver.orders, keys: [id], strategy: check, check_columns: all}",
     ],
 )
 def test_single_rows_are_not_replayed_into_a_whole_copy(shop, sink):
@@ -323,6 +323,41 @@ def test_single_rows_are_not_replayed_into_a_whole_copy(shop, sink):
     said = shop.say("replay", "silver.orders", code=2)
     assert said.startswith(f"{shop.project.root}/conf/orders.yml:1") or "conf/orders.yml:1" in said
     assert "correct the rule or the source and run the job" in said
+
+
+@pytest.mark.parametrize("stored_as", [1, 2])
+def test_a_row_of_a_snapshot_is_replayed_at_its_version_and_nothing_is_missing_for_it(shop, stored_as):
+    sink = f"snapshot: {{table: silver.orders, keys: [id], version_column: at, min_rows: 2, stored_as: {stored_as}}}"
+    shop.job(("merge: {table: silver.orders, keys: [id], sequence_by: [at]}", sink))
+    shop.land("1,5.00,1,one", "2,6.00,1,two", "3,7.00,1,three")
+    shop.land("1,5.00,2,one", "2,-8.00,2,changed", "3,-9.00,2,old", "4,-1.00,2,new", "5,1.00,2,five")
+    fix = ("fix", "silver.orders", "--set", "amount=8.50", "--where")
+    shop.say(*fix, "note = 'changed'")
+    shop.say(*fix, "note = 'new'")
+    said = shop.say("replay", "silver.orders", "--where", "note IN ('changed', 'new')")
+    assert "2 valid (1 inserted, 1 updated, 0 deleted, 0 unchanged)" in said
+    assert "no open row" in shop.say("replay", "silver.orders", "--where", "note IN ('changed', 'new')")
+    rows = shop.project.rows("silver.orders")
+    now = sorted((row["id"], str(row["amount"]), row["note"]) for row in rows if row.get("__END_AT") is None)
+    assert now == [
+        (1, "5.00", "one"),
+        (2, "8.50", "changed"),
+        (3, "7.00", "three"),
+        (4, "8.50", "new"),
+        (5, "1.00", "five"),
+    ]
+    if stored_as == 2:
+        held = sorted((row["id"], row["__START_AT"], row["__END_AT"]) for row in rows)
+        assert held == [(1, 1, None), (2, 1, 2), (2, 2, None), (3, 1, None), (4, 2, None), (5, 2, None)]
+    shop.land("1,5.00,3,one", "2,8.50,3,changed", "3,7.00,3,three", "4,8.50,3,newer", "5,1.00,3,five")
+    shop.say(*fix, "note = 'old'")
+    assert "0 inserted, 0 updated, 0 deleted, 1 unchanged" in shop.say(
+        "replay", "silver.orders"
+    )  # version 3 has told of it
+    now = {row["id"]: row["note"] for row in shop.project.rows("silver.orders") if row.get("__END_AT") is None}
+    assert now == {1: "one", 2: "changed", 3: "three", 4: "newer", 5: "five"}
+    record = max(shop.project.rows("_runs"), key=lambda record: record["ended"])
+    assert "silver.orders: snapshot 2 skipped, it is not the last accepted one" in record["notes"]
 
 
 def test_a_discarded_row_stays_where_it_is_with_who_when_and_why(shop):

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from lakehouse.errors import SinkError
-from lakehouse.runs import COUNTS, literal, open_table, query, storage_options
+from lakehouse.runs import COUNTS, add_rows, literal, query, taken
 from lakehouse.tables import Layout
 
 PARTS = ("source_ms", "plan_ms", "write_ms", "log_ms", "total_ms")
@@ -49,29 +48,14 @@ def from_value(value: Mapping[str, Any]) -> BatchRecord:
 
 
 def append(layout: Layout, checkpoint: str, records: Sequence[BatchRecord]) -> None:
-    """Adds the batches of a job's checkpoint, each once however often it is called. Raises SinkError.
-
-    By delta-rs, whose commit is a create-if-absent on S3 too: several drivers may append at once.
-    """
+    """Adds the batches of a job's checkpoint, each once however often it is called. Raises SinkError."""
     if not records:
         return
-    import pyarrow as pa
-    from deltalake import CommitProperties, Transaction, write_deltalake
-    from deltalake.exceptions import DeltaError
-
     owner, last = f"{checkpoint}/_batches", max(record.batch for record in records)
-    try:
-        opened = open_table(layout.batches, layout.root)
-        known = opened.transaction_version(owner) if opened is not None else None
-        rows = [row_of(record) for record in records if known is None or record.batch > known]
-        if rows:
-            write_deltalake(
-                layout.batches, pa.Table.from_pylist(rows, schema=_schema()), mode="append", schema_mode="merge",
-                storage_options=storage_options(layout.root),
-                commit_properties=CommitProperties(app_transactions=[Transaction(owner, last)]),
-            )  # fmt: skip
-    except (DeltaError, OSError) as error:
-        raise SinkError(f"{layout.batches} cannot be written: {str(error).splitlines()[0]}") from error
+    known = taken(layout.batches, layout.root, owner)
+    rows = [row_of(record) for record in records if known is None or record.batch > known]
+    if rows:
+        add_rows(layout.batches, layout.root, rows, _schema(), once=(owner, last))
 
 
 def read(layout: Layout, job: str) -> list[dict[str, Any]]:

@@ -197,8 +197,8 @@ def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]
     found = F.filter(F.array(*entries), lambda entry: entry.isNotNull()).cast(kind) if entries else F.array().cast(kind)
     if UNKNOWN in raw.columns:
         found = F.concat(found, F.coalesce(F.map_entries(col(UNKNOWN)), F.array().cast(kind)))
+    told = found
     if PLACE not in raw.columns:
         file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
-        path = F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value")))
-        return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(F.concat(found, path))))
-    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(found)))
+        told = F.concat(found, F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value"))))
+    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(told)))

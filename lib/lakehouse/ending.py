@@ -33,7 +33,7 @@ class Ending:
 
     def begin(self) -> None:
         """Forgets what an earlier run was asked for."""
-        delete(_request(self.layout, self.job))
+        take_back(self.layout, self.job)
 
     def batch_done(self) -> None:
         """One batch more is finished."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pyspark.sql import Column, DataFrame
@@ -9,6 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampType
 
 from lakehouse.frames import HIDDEN_PREFIX, col, require_columns
+from lakehouse.registry import length_of
 
 COUNTED = f"{HIDDEN_PREFIX}counted"
 """In what a stream's windows give: how many rows are in the window."""
@@ -30,6 +32,21 @@ def require_time(df: DataFrame, name: str) -> None:
     kind = df.select(col(name)).schema[0].dataType
     if not isinstance(kind, TimestampType):
         raise ValueError(f"'{name}' is {kind.simpleString()}, not timestamp; cast it first")
+
+
+def require_slide(*, size: str, slide: str | None = None, **_: object) -> None:
+    """Raises ValueError where windows would leave gaps between them."""
+    if slide is not None and length_of(slide) > length_of(size):
+        raise ValueError(f"'slide: {slide}' is longer than 'size: {size}': rows between two windows would be in none")
+
+
+def in_windows(
+    df: DataFrame, windows: Column, groups: Sequence[str], measures: Mapping[str, str], kind: str = "window"
+) -> DataFrame:
+    """One row per group and window: `<kind>_start`, `<kind>_end`, the groups, and measures by SQL; `windows` is called `kind`."""
+    found = df.groupBy(windows, *map(col, groups)).agg(*[F.expr(sql).alias(name) for name, sql in measures.items()])
+    bounds = [F.col(f"{kind}.{part}").alias(f"{kind}_{part}") for part in ("start", "end")]
+    return found.select(*bounds, *map(col, [*groups, *measures]))
 
 
 def untimed(name: str, now: datetime | Column | None = None, tolerance: timedelta = timedelta()) -> Column:

@@ -73,10 +73,11 @@ def _fix(options: argparse.Namespace) -> int:
     layout, changes = api.layout(), _changes(options)
     for chosen in _chosen(layout, options):
         with held(layout, [chosen.table]):
-            if options.where or options.sql:
+            if options.sql:
                 mended = _by_sql(layout, chosen, options)
             else:
-                mended = {row["id"]: mended_row(row, changes) for row in chosen.rows}
+                ids = set(_ids(layout, chosen, options.where))
+                mended = {row["id"]: mended_row(row, changes) for row in chosen.rows if row["id"] in ids}
             if mended:
                 mend(layout, chosen.table, mended, _decision(options))
         print(f"{chosen.table}: {counted(len(mended), 'row')} mended; `lakehouse quarantine replay` sends them")
@@ -90,7 +91,7 @@ def _discard(options: argparse.Namespace) -> int:
     layout = api.layout()
     for chosen in _chosen(layout, options):
         with held(layout, [chosen.table]):
-            ids = _ids_where(layout, chosen, options.where) if options.where else [row["id"] for row in chosen.rows]
+            ids = _ids(layout, chosen, options.where)
             if ids:
                 discard(layout, chosen.table, ids, _decision(options))
         print(f"{chosen.table}: {counted(len(ids), 'row')} discarded")
@@ -157,10 +158,14 @@ def _by_sql(layout: Layout, chosen: _Chosen, options: argparse.Namespace) -> dic
     return mended_by_sql(rows, options.where, options.sql)
 
 
-def _ids_where(layout: Layout, chosen: _Chosen, where: str) -> list[str]:
+def _ids(layout: Layout, chosen: _Chosen, where: str | None) -> list[str]:
+    """The chosen rows, or those of them for which the SQL is true."""
+    known = [row["id"] for row in chosen.rows]
+    if where is None:
+        return known
     from lakehouse.pipeline.quarantined_rows import chosen_rows, matching
 
-    rows = chosen_rows(get_spark("quarantine", short=True), layout, chosen.table, [row["id"] for row in chosen.rows])
+    rows = chosen_rows(get_spark("quarantine", short=True), layout, chosen.table, known)
     return [row["id"] for row in matching(rows, where).select("id").toLocalIterator()]
 
 

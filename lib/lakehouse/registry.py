@@ -66,6 +66,9 @@ def _as_list(value: object) -> object:
 Sql = Annotated[str, AfterValidator(_at_run_start), Field(json_schema_extra={"format": "sql"})]
 """A SQL expression or query: `now()` and its like in it mean the run's start."""
 
+Measures = Annotated[dict[str, Sql], Field(min_length=1)]
+"""Figures of a group of rows, `{name: sql}`."""
+
 Columns = Annotated[list[str], BeforeValidator(_as_list)]
 """One column's name or a list of them."""
 

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from lakehouse.errors import SinkError
-from lakehouse.runs import literal, query, storage_options
+from lakehouse.runs import add_rows, literal, query
 from lakehouse.tables import Layout
 
 SAMPLE = 5
@@ -77,23 +76,9 @@ def from_values(values: Iterable[Mapping[str, Any]]) -> tuple[RuleResult, ...]:
 
 
 def append(layout: Layout, run: Checked, results: Sequence[RuleResult], *, once: bool = False) -> None:
-    """Adds a run's results; with `once` none where the run has some already. Raises SinkError.
-
-    By delta-rs, whose commit is a create-if-absent on S3 too: several drivers may append at once.
-    """
-    if not results or (once and _has(layout, run.run_id)):
-        return
-    import pyarrow as pa
-    from deltalake import write_deltalake
-    from deltalake.exceptions import DeltaError
-
-    table = pa.Table.from_pylist([_row(run, item) for item in results], schema=_schema())
-    try:
-        write_deltalake(
-            layout.quality, table, mode="append", schema_mode="merge", storage_options=storage_options(layout.root)
-        )
-    except (DeltaError, OSError) as error:
-        raise SinkError(f"{layout.quality} cannot be written: {str(error).splitlines()[0]}") from error
+    """Adds a run's results; with `once` none where the run has some already. Raises SinkError."""
+    if results and not (once and _has(layout, run.run_id)):
+        add_rows(layout.quality, layout.root, [_row(run, item) for item in results], _schema())
 
 
 def read(layout: Layout, table: str | None = None) -> list[dict[str, Any]]:

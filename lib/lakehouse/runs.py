@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -105,23 +105,8 @@ def from_json(text: str) -> RunRecord:
 
 
 def append(layout: Layout, record: RunRecord) -> None:
-    """Adds the record to `$LAKE/_runs`.
-
-    Written by delta-rs, not by Spark: its commit is a create-if-absent on S3 too, so that several drivers may append
-    at once, and it takes milliseconds. Raises SinkError where the lake is out of reach.
-    """
-    import pyarrow as pa
-    from deltalake import write_deltalake
-    from deltalake.exceptions import DeltaError
-
-    row = asdict(record)
-    table = pa.Table.from_pylist([row], schema=_schema())
-    try:
-        write_deltalake(
-            layout.runs, table, mode="append", schema_mode="merge", storage_options=storage_options(layout.root)
-        )
-    except (DeltaError, OSError) as error:
-        raise SinkError(f"{layout.runs} cannot be written: {str(error).splitlines()[0]}") from error
+    """Adds the record to `$LAKE/_runs`. Raises SinkError."""
+    add_rows(layout.runs, layout.root, [asdict(record)], _schema())
 
 
 def read(layout: Layout, job: str | None = None, limit: int | None = None) -> list[RunRecord]:
@@ -136,6 +121,39 @@ def read(layout: Layout, job: str | None = None, limit: int | None = None) -> li
 def is_recorded(layout: Layout, run_id: str) -> bool:
     """True where a run has its record already."""
     return any(record.run_id == run_id for record in read(layout))
+
+
+def add_rows(
+    path: str, root: str, rows: Sequence[Mapping[str, Any]], schema: Any, *, once: tuple[str, int] | None = None
+) -> None:
+    """Adds rows, in the types of a pyarrow schema, to a Delta table; `once`: under this owner's number, for `taken`.
+
+    Written by delta-rs, not by Spark: its commit is a create-if-absent on S3 too, so that several drivers may append
+    at once, and it takes milliseconds. Raises SinkError where the lake is out of reach.
+    """
+    import pyarrow as pa
+    from deltalake import CommitProperties, Transaction, write_deltalake
+    from deltalake.exceptions import DeltaError
+
+    identity = CommitProperties(app_transactions=[Transaction(*once)]) if once else None
+    try:
+        write_deltalake(
+            path, pa.Table.from_pylist(list(rows), schema=schema), mode="append", schema_mode="merge",
+            storage_options=storage_options(root), commit_properties=identity,
+        )  # fmt: skip
+    except (DeltaError, OSError) as error:
+        raise SinkError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
+
+
+def taken(path: str, root: str, owner: str) -> int | None:
+    """The last number under which an owner's rows were added; None where there were none yet. Raises SinkError."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        opened = open_table(path, root)
+        return opened.transaction_version(owner) if opened is not None else None
+    except (DeltaError, OSError) as error:
+        raise SinkError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def open_table(path: str, root: str) -> Any:

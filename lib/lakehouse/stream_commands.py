@@ -24,10 +24,8 @@ _STEP = 0.5  # seconds between two looks
 
 def stop(options: argparse.Namespace) -> int:
     """Asks the running copies of jobs to end after the batch in hand, and waits until they have."""
-    files = [find_job(name, Path.cwd()) for name in options.jobs]
     running = []
-    for file in files:
-        layout, job = Layout(api.lake_root(file)), file.stem
+    for layout, job in [_found(name) for name in options.jobs]:
         if is_held(layout, f"job-{job}"):
             ask_to_end(layout, job)
             running.append((layout, job))
@@ -43,8 +41,7 @@ def stop(options: argparse.Namespace) -> int:
 
 def batches(options: argparse.Namespace) -> int:
     """Shows a job's last micro-batches, those of a run under way too; needs no Spark."""
-    file = find_job(options.job, Path.cwd())
-    layout, job = Layout(api.lake_root(file)), file.stem
+    layout, job = _found(options.job)
     kept = progress.load(layout.checkpoint(job))[0].batches
     newest = [batch_log.row_of(batch_log.from_value(value)) for value in reversed(kept)]
     told = {(row["run_id"], row["batch"]) for row in newest}
@@ -62,13 +59,12 @@ def checkpoint(options: argparse.Namespace) -> int:
     wanted = {"list": 0, "show": 1, "reset": 1, "copy": 2}[options.action]
     if len(options.names) != wanted or (options.action == "reset") != bool(options.to):
         raise ConfigError(_USAGE)
-    if options.action == "list":
-        layout = api.layout()
-        print(stream_reports.checkpoints_table(_held(layout)) or f"no checkpoints in {layout.root} yet")
-        return 0
     if options.action == "reset":
         return _reset(options)
     layout = api.layout()
+    if options.action == "list":
+        print(stream_reports.checkpoints_table(_all_held(layout)) or f"no checkpoints in {layout.root} yet")
+        return 0
     if options.action == "show":
         print(stream_reports.checkpoint_text(checkpoints.held_by(layout, options.names[0])))
         return 0
@@ -79,7 +75,13 @@ def checkpoint(options: argparse.Namespace) -> int:
     return 0
 
 
-def _held(layout: Layout) -> dict[str, checkpoints.Held | LakehouseError]:
+def _found(name: str) -> tuple[Layout, str]:
+    """The lake and the name of a job named on the command line."""
+    file = find_job(name, Path.cwd())
+    return Layout(api.lake_root(file)), file.stem
+
+
+def _all_held(layout: Layout) -> dict[str, checkpoints.Held | LakehouseError]:
     """What each job's checkpoint holds, or what is wrong with it."""
     found: dict[str, checkpoints.Held | LakehouseError] = {}
     for job in checkpoints.jobs(layout):

@@ -53,6 +53,8 @@ class Write:
     """The given key columns of this batch's broken rows, and one beside them as text: such keys are not missing."""
     masked: frozenset[str] = frozenset()
     """The columns whose values no error shows."""
+    single: bool = False
+    """The rows are single ones, as a replay brings them: nothing is missing because it is not among them."""
     adopts: bool = False
     """Nothing is written to the table: its own rows become what a change-data sink remembers of it."""
 

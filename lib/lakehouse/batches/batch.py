@@ -117,7 +117,7 @@ def write_to(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, know
         keys = partial(broken_keys, batch, raw)
         write = Write(
             batch.spark, plan.layout, commit, table_settings(plan, sink), batch.now, batch.files, place, keys,
-            personal_columns(plan),
+            personal_columns(plan), single=REPLAYED in raw.columns,
         )  # fmt: skip
         step, rows = fitted(plan, sink.step, rows)
         written: Written = step.call(rows, write, now=batch.now)

@@ -15,6 +15,7 @@ from lakehouse.batches.event_rows import INPUT, PASSING
 from lakehouse.batches.event_times import state_of
 from lakehouse.commits import CommitInfo
 from lakehouse.errors import counted
+from lakehouse.event_time import interval
 from lakehouse.frames import HIDDEN_PREFIX, col, quoted
 from lakehouse.holding import held
 from lakehouse.planning.mergeable import merged_measures
@@ -60,7 +61,7 @@ def _with_miss(plan: Plan, late: DataFrame, name: str) -> DataFrame:
     rows, state = late.where(col(INPUT) == name), state_of(plan)
     if state.name != "window":
         return rows.select(f"{quoted(PASSING + name)}.*")
-    size = F.expr(f"interval '{length_of(state.option('size')).total_seconds()}' second")
+    size = F.expr(f"interval {interval(length_of(state.option('size')))}")
     end = F.timestamp_micros(col(WINDOW_END))
     return rows.select(f"{quoted(PASSING + name)}.*", F.explode(MISSED).alias(WINDOW_END)).withColumns(
         {WINDOW_START: end - size, WINDOW_END: end}

@@ -14,7 +14,8 @@ from lakehouse.change_data.adoption import last_version
 from lakehouse.change_data.agreement import link
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.memory import completed, remembering
-from lakehouse.change_data.snapshot_commits import Counts, batch_name, earlier, unused
+from lakehouse.change_data.snapshot_commits import Counts, earlier, unused
+from lakehouse.change_data.snapshot_versions import Snapshot, as_accepted, snapshots_of
 from lakehouse.change_data.widening import Keyed, widened
 from lakehouse.commits import CommitInfo
 from lakehouse.errors import DataError, counted
@@ -29,10 +30,6 @@ from lakehouse.intervals import marked
 from lakehouse.targets import Stopped, Write, Written, aligned, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, readable_keys, same_keys
 
-_TEXT = f"{HIDDEN_PREFIX}version_text"
-_ROWS, _LAST = f"{HIDDEN_PREFIX}rows", f"{HIDDEN_PREFIX}last"
-_BATCH, _OWN = f"{HIDDEN_PREFIX}batch", f"{HIDDEN_PREFIX}own"  # the batch that brought a version; this batch's versions
-
 
 @dataclass(frozen=True)
 class _Target:
@@ -43,17 +40,6 @@ class _Target:
     kind: DataType
     """The type of the rows' bounds."""
     version_kind: DataType
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    """One snapshot of a batch: its version as text (None: the run's start) and how many rows it has."""
-
-    version: str | None
-    rows: int
-    accepted: bool = True
-    own: bool = False
-    """An earlier try of this batch had accepted it."""
 
 
 def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> Written:
@@ -87,7 +73,7 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
 
 def _take(rows: DataFrame, log: EventLog | None, target: _Target, done: Counts) -> None:
     """Takes the batch's snapshots in their order, each once."""
-    for snapshot in _snapshots(rows, log, target):
+    for snapshot in snapshots_of(rows, log, target.write, target.options):
         if snapshot.own and snapshot.version in done.committed:
             continue
         if snapshot.accepted:
@@ -95,7 +81,12 @@ def _take(rows: DataFrame, log: EventLog | None, target: _Target, done: Counts) 
             continue
         done.add({"rows": snapshot.rows, "inserted": 0, "updated": 0}, None)
         if not snapshot.own:
-            said = f"snapshot {snapshot.version} skipped, it is not newer than the last accepted one"
+            why = (
+                "it is not the last accepted one"
+                if target.write.single
+                else "it is not newer than the last accepted one"
+            )
+            said = f"snapshot {snapshot.version} skipped, {why}"
             done.notes.append(f"{target.table}: {said}")
 
 
@@ -109,7 +100,7 @@ def _adopted(before: lake.Snapshot, log: EventLog | None, target: _Target) -> Wr
     if not target.shape.versioned:
         raise DataError(f"{table}: stored_as 1 does not tell its last version; run with --full-refresh")
     last = last_version(before, write, target.shape)
-    accepted = _accepted(_Snapshot(last, 0), target)
+    accepted = as_accepted(Snapshot(last, 0), write, target.version_kind)
     event_log.append(accepted, write, log, changes=0, meaning=target.options.meaning())
     return Written(table, None, 0, notes=(f"its last snapshot is {last}",))
 
@@ -159,36 +150,10 @@ def _said_of_invalid(bad: DataFrame, count: int, target: _Target) -> str:
     )
 
 
-def _snapshots(rows: DataFrame, log: EventLog | None, target: _Target) -> list[_Snapshot]:
-    """The batch's snapshots in their order, those of files without a row too."""
-    options, write = target.options, target.write
-    if log is None:
-        return [_Snapshot(None, rows.count())]
-    found = rows.groupBy(SEQUENCE).agg(F.count(F.lit(1)).alias(_ROWS))
-    if options.version_pattern and write.files:
-        files = write.spark.createDataFrame([(file,) for file in write.files], f"`{FILE}` string")
-        empty = files.select(version_of_file(col(FILE), options).alias(SEQUENCE), F.lit(0).cast("bigint").alias(_ROWS))
-        found = found.unionByName(empty).groupBy(SEQUENCE).agg(F.sum(_ROWS).alias(_ROWS))
-    known = event_log.read(write, log)
-    accepted, own = F.lit(True), F.lit(False)
-    if known is not None:
-        own_ones = F.collect_set(F.when(col(_BATCH) == batch_name(write), col(SEQUENCE)))
-        found = found.crossJoin(known.agg(F.max(SEQUENCE).alias(_LAST), own_ones.alias(_OWN)))
-        accepted = col(_LAST).isNull() | (col(SEQUENCE) > col(_LAST))
-        own = F.array_contains(_OWN, col(SEQUENCE))
-    versions = found.select(col(SEQUENCE).cast("string").alias(_TEXT), _ROWS, accepted, own, SEQUENCE)
-    listed = [_Snapshot(*row) for row in versions.orderBy(SEQUENCE).drop(SEQUENCE).collect()]
-    if any(snapshot.version is None for snapshot in listed):
-        raise DataError(
-            f"version_pattern '{options.version_pattern}' finds no version in the path of a file; nothing was applied"
-        )
-    return listed
-
-
-def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dict[str, int], CommitInfo | None]:
+def _accept(snapshot: Snapshot, given: DataFrame, target: _Target) -> tuple[dict[str, int], CommitInfo | None]:
     """One snapshot: compared with the open rows, remembered, committed."""
     options, shape, write = target.options, target.shape, target.write
-    if options.min_rows is not None and snapshot.rows < options.min_rows:
+    if options.min_rows is not None and not write.single and snapshot.rows < options.min_rows:
         raise DataError(
             f"{target.table}: snapshot {snapshot.version or write.now} has {counted(snapshot.rows, 'row')}, min_rows asks for {options.min_rows}; nothing of it was applied"
         )
@@ -206,13 +171,15 @@ def _accept(snapshot: _Snapshot, given: DataFrame, target: _Target) -> tuple[dic
     note = {**write.commit.note, **counts, **(link(log.table) if log else {}), "snapshot": snapshot.version}
     write = unused(replace(write, commit=replace(write.commit, note=note)), before)
     if log is not None:
-        event_log.append(_accepted(snapshot, target), write, log, changes=changed, meaning=options.meaning())
+        event_log.append(
+            as_accepted(snapshot, write, target.version_kind), write, log, changes=changed, meaning=options.meaning()
+        )
     if not changed and before is not None:
         return counts, None
     return counts, _commit(taken.changes(found, rows, shape), before, replace(target, write=write))
 
 
-def _one_per_key(rows: DataFrame, snapshot: _Snapshot, target: _Target) -> DataFrame:
+def _one_per_key(rows: DataFrame, snapshot: Snapshot, target: _Target) -> DataFrame:
     """Equal rows of a key collapse; raises DataError for different ones, naming up to five keys."""
     shape = target.shape
     grouped, found = held(taken.one_per_key(rows, shape), F.count_if(taken.clashes()).alias("clashes"))
@@ -221,7 +188,7 @@ def _one_per_key(rows: DataFrame, snapshot: _Snapshot, target: _Target) -> DataF
     return taken.rows_of(grouped)
 
 
-def _said_of_clashes(rows: DataFrame, grouped: DataFrame, snapshot: _Snapshot, target: _Target, count: int) -> str:
+def _said_of_clashes(rows: DataFrame, grouped: DataFrame, snapshot: Snapshot, target: _Target, count: int) -> str:
     keys = list(target.shape.keys)
     first = grouped.where(taken.clashes()).select(*map(col, keys)).orderBy(*map(col, keys)).limit(NAMED)
     files = [F.array_join(F.sort_array(F.collect_set(FILE)), " and ").alias("file")] if FILE in rows.columns else []
@@ -233,7 +200,7 @@ def _said_of_clashes(rows: DataFrame, grouped: DataFrame, snapshot: _Snapshot, t
 
 
 def _compared(
-    rows: DataFrame, before: lake.Snapshot | None, snapshot: _Snapshot, target: _Target
+    rows: DataFrame, before: lake.Snapshot | None, snapshot: Snapshot, target: _Target
 ) -> tuple[DataFrame, dict[str, int]]:
     """The keys that changed, held, and how many of each state."""
     shape, write = target.shape, target.write
@@ -245,12 +212,14 @@ def _compared(
         present = widened(present, rows.schema, allowed=True, table=target.table)
         ends = taken.last_ends(present, shape) if shape.versioned and shape.since else None
         present = present.where(col(shape.end).isNull()) if shape.versioned else present
+        if write.single:
+            present = present.join(rows.select(*map(col, shape.keys)), on=list(shape.keys), how="left_semi")
     spared = _spared(snapshot, target)
     version = F.lit(write.now) if snapshot.version is None else F.lit(snapshot.version).cast(target.version_kind)
     return held(taken.compared(rows, present, spared, shape, version, target.kind, ends), *taken.counters())
 
 
-def _spared(snapshot: _Snapshot, target: _Target) -> DataFrame | None:
+def _spared(snapshot: Snapshot, target: _Target) -> DataFrame | None:
     """The keys that are not missing, for a row of theirs in this snapshot is broken; one of no readable version is in each."""
     options, keys = target.options, target.shape.keys
     if target.shape.hard_deletes == "ignore":
@@ -264,16 +233,6 @@ def _spared(snapshot: _Snapshot, target: _Target) -> DataFrame | None:
         here = told.try_cast(target.version_kind).cast("string") == F.lit(snapshot.version)
         broken = broken.where(F.coalesce(here, F.lit(True)))
     return readable_keys(broken.select(*map(col, keys)), keys, f"nothing was applied to {target.table}")
-
-
-def _accepted(snapshot: _Snapshot, target: _Target) -> DataFrame:
-    """What is remembered of a snapshot."""
-    version = F.lit(snapshot.version).cast(target.version_kind)
-    run = F.lit(target.write.commit.note.get("run_id")).cast("string")
-    return target.write.spark.range(1).select(
-        version.alias(SEQUENCE), F.lit(snapshot.rows).cast("bigint").alias(_ROWS), run.alias(event_log.RUN),
-        F.lit(batch_name(target.write)).alias(_BATCH),
-    )  # fmt: skip
 
 
 def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -> CommitInfo:

@@ -120,9 +120,10 @@ def compared(
     opened = joined.withColumn(_OPEN_SINCE, theirs(joined, shape.start).cast(kind))
     found = opened.withColumns({_STATE: _state(joined, rows, shape), _BOUND: _bound(opened, shape, version, kind)})
     found = found.where(col(_STATE).isNotNull())
-    if shape.since is None or not shape.versioned:
+    if not shape.versioned:
         return found
-    no_room = col(_BOUND) <= col(_OPEN_SINCE)  # twice within one day of a date, or a row that begins in the future
+    # twice within one day of a date, a row that begins in the future, or a snapshot's row that is replayed
+    no_room = col(_BOUND) <= col(_OPEN_SINCE)
     state = F.when(no_room & (col(_STATE) == UPDATED), REVISED).when(no_room & (col(_STATE) == DELETED), NEVER_HELD)
     return found.withColumn(_STATE, F.coalesce(state, col(_STATE)))
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lakehouse.redaction import is_secret
+
 Setting = str | int | float | bool
 
 PATIENCE = 15
@@ -20,7 +22,7 @@ _WRITER = {
 # What would undo the promises, or what Spark sets itself.
 _FIXED = ("bootstrap.servers", "key.deserializer", "value.deserializer", "key.serializer", "value.serializer",
           "enable.auto.commit", "auto.offset.reset", "interceptor.classes", "acks", "enable.idempotence")  # fmt: skip
-_SECRET = re.compile(r"password|secret|jaas|token|credential|auth|ssl\..*\.key|\.pem", re.IGNORECASE)
+_ALSO_SECRET = re.compile(r"jaas|auth|ssl\..*\.key|\.pem", re.IGNORECASE)
 _SHORTEST = 4  # characters of a value that is hidden in messages: less would tear other words apart
 
 
@@ -51,13 +53,17 @@ class Cluster:
 
     def without_secrets(self, text: str) -> str:
         """The text without the values of settings that may be secret."""
-        hidden = [value for name, value in self.settings.items() if _SECRET.search(name) and len(value) >= _SHORTEST]
+        hidden = [value for name, value in self.settings.items() if _is_secret(name) and len(value) >= _SHORTEST]
         parts = {
             part for value in hidden for part in (value, *re.findall(r'"([^"]+)"', value)) if len(part) >= _SHORTEST
         }
         for part in sorted(parts, key=len, reverse=True):
             text = text.replace(part, "***")
         return text
+
+
+def _is_secret(name: str) -> bool:
+    return is_secret(name) or bool(_ALSO_SECRET.search(name))
 
 
 def cluster(bootstrap_servers: str, options: Mapping[str, Setting] | None) -> Cluster:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from secrets import token_hex
 from typing import Any
 
 from lakehouse.copying import copy_tree
@@ -65,7 +64,7 @@ def moved(plan: Plan, to: str) -> Progress:
         raise DataError(f"{plan.name} has a run to finish first: lakehouse run {plan.name}")
     start = _start(plan, to)
     if "since" not in start:  # Spark's part of it begins anew, and so does its count of batches: under another identity
-        return Progress(token_hex(8), evidence=state.evidence, start=start)
+        return Progress(progress.new_id(), evidence=state.evidence, start=start)
     since = datetime.fromisoformat(start["since"]).timestamp() * 1000
     kept = {path: (size, modified) for path, (size, modified) in state.taken.items() if modified < since}
     return replace(state, taken=kept)
@@ -90,7 +89,7 @@ def copied(layout: Layout, job: str, other: str) -> None:
         copy_tree(f"{layout.checkpoint(job)}/{part}", f"{layout.checkpoint(other)}/{part}")
     # an identity of its own: it has written nothing yet under its name
     progress.save(
-        layout.checkpoint(other), replace(held.progress, id=token_hex(8), targets=(), record=None, batches=())
+        layout.checkpoint(other), replace(held.progress, id=progress.new_id(), targets=(), record=None, batches=())
     )
 
 

@@ -61,7 +61,7 @@ def take_stream(run: Run, ending: Ending) -> None:
     if run.progress.stream is None and not run.progress.fresh:
         run.progress = replace(run.progress, stream=str(query.id))
         progress.save(run.folder, run.progress)
-    run.record = replace(run.record, inputs=(*_stream_inputs(run.plan, query), *table_inputs(run.versions)))
+    run.record = replace(run.record, inputs=(*_stream_inputs(run), *table_inputs(run.versions)))
 
 
 def _is_source_there(run: Run, ending: Ending) -> bool:
@@ -105,7 +105,8 @@ def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
 
     writer = stream.writeStream.foreachBatch(take).option("checkpointLocation", f"{run.folder}/stream")
     query = writer.trigger(**_trigger(run, ending)).queryName(f"{run.plan.name} {run.record.run_id}").start()
-    run.measured = lambda: [json.loads(item.json) for item in query.recentProgress]
+    earlier = run.measured
+    run.measured = lambda: [*earlier(), *(json.loads(item.json) for item in query.recentProgress)]
     try:
         _await(query, ending)
     except PySparkException as error:
@@ -169,9 +170,9 @@ def _work_out(run: Run, rows: DataFrame) -> None:
         rows.write.format("noop").mode("overwrite").save()
 
 
-def _stream_inputs(plan: Plan, query: StreamingQuery) -> tuple[Input, ...]:
+def _stream_inputs(run: Run) -> tuple[Input, ...]:
     """What a stream read: of a table from which to which version."""
-    found = [json.loads(item.json)["sources"][0] for item in query.recentProgress or []]
+    plan, found = run.plan, [report["sources"][0] for report in run.measured()]
     if not found:
         return ()
     hooks = plan.source.entry.traits.get("stream")

@@ -47,6 +47,11 @@ class Progress:
     fresh: bool = False  # made just now: nothing was there
 
 
+def new_id() -> str:
+    """The name of a checkpoint that has written nothing yet."""
+    return secrets.token_hex(8)
+
+
 def load(folder: str) -> tuple[Progress, Intent | None]:
     """The progress and the intent that a job left; raises SinkError where an object was damaged or the progress is gone."""
     found = _read(f"{folder}/progress.json")
@@ -57,7 +62,7 @@ def load(folder: str) -> tuple[Progress, Intent | None]:
     if intent is not None:
         intent["started"] = datetime.fromisoformat(intent["started"])
     if found is None:
-        identity = intent.pop("id") if intent else secrets.token_hex(8)
+        identity = intent.pop("id") if intent else new_id()
         return Progress(identity, fresh=True), Intent(**intent) if intent else None
     if intent is not None:
         intent.pop("id")

@@ -183,11 +183,14 @@ def _mild(rule: RuleStep) -> RuleStep:
 def _for_single_rows(sink: SinkStep) -> SinkStep:
     """The sink as it takes single rows; raises ConfigError for one that takes a whole copy alone."""
     step = sink.step
-    if step.name in ("overwrite", "snapshot"):
-        raise ConfigError(step.problem(
-            f"each run brings {sink.target} anew from the whole source, so single rows are not replayed into it; "
-            "correct the rule or the source and run the job, and discard what is settled"
-        ))  # fmt: skip
+    why = None
+    if step.name == "overwrite":
+        why = f"each run brings {sink.target} anew from the whole source"
+    elif step.name == "snapshot" and step.option("strategy") == "check":
+        why = "strategy check does not tell which of two rows is newer"
+    if why is not None:
+        said = "so single rows are not replayed into it; correct the rule or the source and run the job, and discard what is settled"
+        raise ConfigError(step.problem(f"{why}, {said}"))
     if step.name != "merge":
         return sink
     changed = {"when_missing": "keep"} if step.option("sequence_by") else {"when_missing": "keep", "insert_only": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from secrets import SystemRandom
 
 from lakehouse import log
@@ -22,7 +22,7 @@ class Tries:
     plan: Plan
     ending: Ending
     failures: int = 0
-    batch: int = field(default=-1)
+    batch: int = -1
 
     def another(self, error: BaseException, watch: Watch) -> bool:
         """Waits where another try makes sense, and is True then; False where the error is to be raised.

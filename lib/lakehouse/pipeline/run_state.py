@@ -28,9 +28,7 @@ class Run:
     intent: Intent | None  # what a run that died left; None once it is settled
     watch: Watch
     versions: Mapping[str, int] = field(default_factory=dict)
-    measured: Callable[[], list[dict[str, Any]]] = (
-        list  # Spark's reports of a stream's last batches, as its JSON has them
-    )
+    measured: Callable[[], list[dict[str, Any]]] = list  # Spark's reports of a stream's last batches, as JSON has them
     part: str = ""  # of the job's progress, where the run has one of its own there
     schema: str = ""  # of a stream's rows as they come, for its quarantine
     accept_loss: bool = False  # once: what the source does not have any more is gone without

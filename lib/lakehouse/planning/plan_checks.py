@@ -25,6 +25,7 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
         yield source.problem(("read",), said)
     yield from _senseless(plan.source)
     for step in plan.transforms:
+        yield from _senseless(step)
         if "tables" in step.entry.given:
             yield from _undeclared(plan, step)
     for rule in plan.rules:
@@ -57,7 +58,7 @@ def _sink_problems(plan: Plan) -> Iterator[Problem]:
 
 
 def _senseless(step: Step) -> Iterator[Problem]:
-    """What a source or sink itself finds wrong between its options."""
+    """What a source, transform or sink itself finds wrong between its options."""
     sense = step.entry.traits.get("sense")
     try:
         if sense is not None:

@@ -173,11 +173,7 @@ def _sink_problems(plan: Plan, state: Step) -> Iterator[Problem]:
 
 def _own_problems(plan: Plan, state: Step) -> Iterator[Problem]:
     """What one of the transforms alone must not say."""
-    slide, times = state.option("slide"), plan.watermarks
-    if slide is not None and length_of(slide) > length_of(state.option("size")):
-        yield state.problem(
-            f"'slide: {slide}' is longer than 'size: {state.option('size')}': rows between two windows would be in none"
-        )
+    times = plan.watermarks
     if state.name != "deduplicate":
         return
     if not state.option("keys"):

@@ -1,15 +1,10 @@
 """The transform `aggregate`."""
 
-from typing import Annotated
-
-from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.frames import col, require_columns
-from lakehouse.registry import Columns, Sql, transform
-
-Measures = Annotated[dict[str, Sql], Field(min_length=1)]
+from lakehouse.registry import Columns, Measures, transform
 
 
 @transform

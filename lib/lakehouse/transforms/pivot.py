@@ -7,10 +7,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.frames import col, constant, filtered, require_columns
-from lakehouse.registry import Columns, Sql, transform
+from lakehouse.registry import Columns, Measures, transform
 
 Values = Annotated[list[str | int | float | bool], Field(min_length=1)]
-Measures = Annotated[dict[str, Sql], Field(min_length=1)]
 
 
 @transform

@@ -6,11 +6,10 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.event_time import interval, require_time
+from lakehouse.event_time import in_windows, interval, require_time
 from lakehouse.frames import col, require_columns
-from lakehouse.registry import Columns, Duration, Sql, length_of, transform
+from lakehouse.registry import Columns, Duration, Measures, length_of, transform
 
-Measures = Annotated[dict[str, Sql], Field(min_length=1)]
 Groups = Annotated[Columns, Field(min_length=1)]
 
 
@@ -21,7 +20,5 @@ def session_window(
     """One row per group and session, `[session_start, session_end)`: it ends once no row came for a gap; measures by SQL."""
     require_columns(df, group_by)
     require_time(df, time_column)
-    session = F.session_window(col(time_column), interval(length_of(gap))).alias("session")
-    found = df.groupBy(session, *map(col, group_by)).agg(*[F.expr(sql).alias(name) for name, sql in measures.items()])
-    bounds = [F.col("session.start").alias("session_start"), F.col("session.end").alias("session_end")]
-    return found.select(*bounds, *map(col, [*group_by, *measures]))
+    sessions = F.session_window(col(time_column), interval(length_of(gap))).alias("session")
+    return in_windows(df, sessions, group_by, measures, "session")
