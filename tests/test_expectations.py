@@ -67,6 +67,11 @@ OWN = r"""
 - email: {column: s}
 - uuid: {column: s}
 - digits: {column: s, max: 2}
+- url: {column: s, schemes: [http, "s3+x"]}
+- phone: {column: s}
+- phone: {column: s, international: false, separators: false}
+- iso_date: {column: s}
+- iso_date: {column: day}
 - starts_with: {column: s, prefix: [a, '.', 'it''s']}
 - not_blank: {column: s}
 - no_outer_blanks: {column: s}
@@ -168,6 +173,12 @@ def random_rows(count: int, seed: int) -> pa.Table:
         "line\n",
         "a\n",
         "e@x.org",
+        "http://x.org/a b",
+        "s3+x://b",
+        "+49 (151) 1234-5678",
+        "015112345678",
+        "2024-02-30",
+        "2024-02-29",
         "123e4567-e89b-12d3-a456-426614174000",
         "\u00a0a",
         "".join(draw.choices(string.ascii_lowercase, k=5)),

@@ -12,11 +12,15 @@ _HOST = (
 )
 
 
-@rule(dimension="validity", total=True)
+def _pattern(*, schemes: list[str] | None, **_: object) -> str:
+    listed = "|".join(re.escape(scheme) for scheme in schemes or ("http", "https"))
+    return rf"^(?i:{listed})://(?:[^\s/?#@]+@)?{_HOST}(?::[0-9]{{1,5}})?(?:[/?#]\S*)?\z"
+
+
+@rule(dimension="validity", total=True, pattern=_pattern)
 def url(*, column: str, schemes: Columns | None = None) -> Column:
     """The whole text is a URL with a scheme (http or https, unless `schemes` lists others) and a host; no white space.
 
     Host names in ASCII, `localhost` and addresses too; a user, a port, a path, a query and a fragment may be there.
     """
-    listed = "|".join(re.escape(scheme) for scheme in schemes or ("http", "https"))
-    return F.col(column).rlike(rf"^(?i:{listed})://(?:[^\s/?#@]+@)?{_HOST}(?::[0-9]{{1,5}})?(?:[/?#]\S*)?\z")
+    return F.col(column).rlike(_pattern(schemes=schemes))

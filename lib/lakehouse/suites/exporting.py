@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lakehouse.batches.rule_checks import DELETES, TRUNCATES, asked_where, deleting, truncating
+from lakehouse.config.spark_types import spark_type
 from lakehouse.config.suite import Expectation, Suite
 from lakehouse.errors import Problem
 from lakehouse.frames import quoted
@@ -15,7 +16,6 @@ from lakehouse.planning.plan import Plan, RuleStep
 from lakehouse.registry import call_options
 from lakehouse.sql_text import with_clock
 from lakehouse.suites.mapping import NOT_NAN, QUERY, QUERY_START, Asked, Mapped, mapped
-from lakehouse.suites.schema_text import column_types
 
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 OWN = "lakehouse"
@@ -49,7 +49,8 @@ def types_of(plan: Plan) -> dict[str, str]:
     """The type of each column, by its name in small letters, that a contract or schema names; none without them."""
     if plan.contract is not None:
         return {item.name.lower(): item.type for item in plan.contract.fields}
-    return {name.lower(): kind for name, kind in column_types(plan.job.config.schema_ or "")}
+    schema = spark_type(f"struct<{plan.job.config.schema_ or ''}>")
+    return {part.name.lower(): str(part.type) for part in schema.parts}
 
 
 def said_by(name: str, options: Mapping[str, Any], settings: Mapping[str, Any], types: Mapping[str, str],

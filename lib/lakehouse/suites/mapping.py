@@ -33,6 +33,7 @@ AGGREGATES = {
     "median": "expect_column_median_to_be_between",
 }
 _SOLID = r"(?U)\S"
+_ISO_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
 _SAME = {"mean": "avg", "std": "stddev", "stddev_samp": "stddev"}
 
 
@@ -173,6 +174,12 @@ def _not_blank(asked: Asked) -> Mapped:
     return _query(f"NOT coalesce({quoted(asked.column)} RLIKE {text_literal(_SOLID)}, false)")
 
 
+def _iso_date(asked: Asked) -> Mapped:
+    text = f"CAST({quoted(asked.column)} AS STRING)"
+    is_day = f"{text} RLIKE {text_literal(_ISO_DAY)} AND try_cast({text} AS DATE) IS NOT NULL"
+    return _query(f"{text} IS NOT NULL AND NOT ({is_day})")
+
+
 def _columns_equal(asked: Asked) -> Mapped:
     columns, tolerance = asked["columns"], asked.get("tolerance")
     if len(columns) == 2 and tolerance is None:
@@ -254,6 +261,7 @@ _RULES: dict[str, Callable[[Asked], Mapped]] = {
     "starts_with": _starts_with,
     "no_outer_blanks": _no_outer_blanks,
     "not_blank": _not_blank,
+    "iso_date": _iso_date,
     "columns_equal": _columns_equal,
     "columns_ordered": _columns_ordered,
     "sum_of_columns": _sum_of_columns,
