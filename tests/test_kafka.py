@@ -502,6 +502,35 @@ def test_the_shops_order_events_come_from_a_broker_under_their_environment(proje
     assert {row["event_type"] for row in project.rows("bronze.order_events")} >= {"order_created", "order_paid"}
 
 
+def test_the_examples_alerts_reach_a_topic_under_their_environment(project, broker, monkeypatch):
+    monkeypatch.setenv("KAFKA_SERVERS", broker.servers)
+    broker.topic("fraud_alerts")
+    orders = [[f"o{hour}", 7, f"2026-01-01 10:{hour}0:00", 500] for hour in range(3)] + [
+        ["p", 8, "2026-01-01 10:00:00", 20]
+    ]
+    project.job("placed", f"""
+        layer: silver
+        source:
+          rows: {{schema: "order_id string, customer_id bigint, at string, paid int", rows: {json.dumps(orders)}}}
+        transforms:
+          - derive: {{columns: {{ordered_at: "timestamp(at)", amount: "cast(paid as decimal(12,2))"}}}}
+        sink:
+          append: {{table: silver.placed_orders}}
+    """)  # fmt: skip
+    project.run("placed")
+    for read, sent in ((4, 2), (0, 0)):
+        done = run_job(ROOT / "examples/streams/conf/gold_fraud_scores.yml", lake=str(project.lake), env="kafka")
+        assert balanced(done) and done.rows_read == read
+        assert sum(output.rows for output in done.outputs if output.name == "fraud_alerts") == sent
+    events = [json.loads(message.value) for message in broker.messages("fraud_alerts")]
+    assert {event["subject"]: event["data"]["reasons"] for event in events} == {
+        "o1": ["spent 1000 within a day"], "o2": ["three orders within an hour", "spent 1000 within a day"],
+    }  # fmt: skip
+    assert {(event["type"], event["time"]) for event in events} == {
+        ("fraud.suspected", "2026-01-01T10:10:00.000000Z"), ("fraud.suspected", "2026-01-01T10:20:00.000000Z"),
+    }  # fmt: skip
+
+
 KILLS = 20
 FOR_EVER = """
 import sys

@@ -49,11 +49,11 @@ def here(project, monkeypatch):
     return project
 
 
-def land(here, *numbers: int | None) -> None:
+def land(here, *numbers: int | None, folder: str = "landing") -> None:
     """One file a number, put into place whole."""
     for number in numbers:
-        part = here.write(f"landing/.{number}.part", json.dumps({"id": number}) + "\n")
-        part.rename(here.root / f"landing/{number}.json")
+        part = here.write(f"{folder}/.{number}.part", json.dumps({"id": number}) + "\n")
+        part.rename(here.root / f"{folder}/{number}.json")
 
 
 def ids(here, table: str) -> list[int]:
@@ -130,16 +130,20 @@ def test_a_stream_under_spark_submit_ends_with_zero_too(here, to_all):
     assert records(here, "bronze_events")[0].state == "succeeded"
 
 
-def test_a_killed_stream_goes_on_where_it_was(here):
-    land(here, 1, 2)
+def test_streams_side_by_side_killed_amid_fifty_micro_batches_take_each_file_once(here):
+    here.job("bronze_others", BRONZE.replace("landing", "others").replace("bronze.events", "bronze.others"))
+    land(here, *range(50))
+    land(here, *range(50), folder="others")
     with program(here, "run", "--all") as process:
-        until(lambda: ids(here, "silver.events") == [1, 2], process)
-        land(here, 3)
+        until(lambda: min(len(ids(here, table)) for table in ("bronze.events", "bronze.others")) >= 15, process)
         os.killpg(process.pid, signal.SIGKILL)
-    land(here, 4)
+    assert len(ids(here, "bronze.events")) < 50
     assert command(["run", "--all", "--once"]) == 0
-    assert ids(here, "silver.events") == [1, 2, 3, 4]
-    assert ids(here, "bronze.events") == [1, 2, 3, 4]
+    for table in ("bronze.events", "bronze.others", "silver.events"):
+        assert ids(here, table) == list(range(50)), table
+    rows = here.rows("_batches")
+    for job in ("bronze_events", "bronze_others"):
+        assert sorted(row["batch"] for row in rows if row["job"] == job) == list(range(50))
 
 
 def test_a_stream_is_ended_from_another_shell(here, capsys):

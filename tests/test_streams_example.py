@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
@@ -17,6 +18,7 @@ from lakehouse.sample_data import write_shop
 from shop import ROOT
 
 EXAMPLE = ROOT / "examples" / "streams" / "conf"
+SCORES = "gold_fraud_scores"
 JOBS = ("silver_order_events", "silver_click_events", "silver_placed_orders")
 GOLD = ("gold_order_minutes", "gold_sessions", "gold_click_to_order")
 BRONZE = ("bronze_order_events", "bronze_clicks", "bronze_orders")
@@ -45,7 +47,7 @@ def lakes(spark, tmp_path_factory):
             run(ROOT / "conf" / f"{name}.yml", lake=str(daily))
         records["daily"] += [run(EXAMPLE / f"{name}.yml", lake=str(daily)) for name in (*JOBS, *GOLD)]
     shutil.copytree(daily / "bronze", whole / "bronze")
-    records["whole"] += [run(EXAMPLE / f"{name}.yml", lake=str(whole)) for name in JOBS]
+    records["whole"] += [run(EXAMPLE / f"{name}.yml", lake=str(whole)) for name in (*JOBS, SCORES)]
     for lake, names in ((daily, GOLD), (whole, GOLD)):
         for name in names:
             records[lake.name].append(flushed(plan_job(EXAMPLE / f"{name}.yml", lake=str(lake)), spark))
@@ -66,3 +68,27 @@ def test_every_row_read_is_accounted_for(lakes):
     assert all(record.rows_open == 0 for record in records[-3:])
     assert any(record.rows_quarantined for record in records)
     assert any("late rows were added" in note for record in records for note in record.notes)
+
+
+# Each order with its customer's orders of the hour and the day before it: exact arithmetic, as SQL without Spark says it.
+FEATURES = """
+    SELECT this.order_id, sum((past.ordered_at > this.ordered_at - INTERVAL 1 HOUR)::INT)::BIGINT AS orders_1h,
+           coalesce(sum(past.amount) FILTER (WHERE past.ordered_at > this.ordered_at - INTERVAL 1 HOUR), 0) AS spent_1h,
+           count(*) AS orders_24h, sum(past.amount) AS spent_24h
+    FROM orders AS this JOIN orders AS past ON past.customer_id = this.customer_id
+     AND past.ordered_at > this.ordered_at - INTERVAL 24 HOURS AND past.ordered_at <= this.ordered_at
+    WHERE this.amount IS NOT NULL GROUP BY ALL
+"""
+
+
+def test_fraud_scores_are_what_duckdb_counts_and_each_alert_has_its_reasons(lakes):
+    whole = lakes[1]
+    orders = pa.Table.from_pylist(table(whole, "silver/placed_orders"))
+    expected = duckdb.connect().register("orders", orders).execute(FEATURES).to_arrow_table().to_pylist()
+    scores = {row["order_id"]: row for row in table(whole, "gold/fraud_scores")}
+    assert len(scores) == len(expected) > 100
+    for row in expected:
+        assert {name: scores[row["order_id"]][name] for name in row} == row
+    alerts = table(whole, "gold/fraud_alerts")
+    assert 0 < len(alerts) < len(scores)
+    assert {row["order_id"] for row in alerts} == {name for name, row in scores.items() if row["reasons"]}
