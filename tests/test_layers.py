@@ -22,8 +22,8 @@ LIB = ROOT / "lib" / "lakehouse"
 LAYERS = {
     0: "command_words errors holding html_pages log measures redaction sample_data sql_text tables",
     1: "column_types contract_options frames interrupts observations refusals registry spark_errors storage",
-    2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files",
-    3: "batch_log cdc_formats conform databases diagnosis expectations kafka lake profiling rule_results transforms upserts",
+    2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files typed_files",
+    3: "batch_log cdc_formats conform databases diagnosis expectations kafka lake landing profiling rule_results transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
