@@ -55,7 +55,9 @@ def test_a_look_leaves_what_is_unfinished_hidden_or_archived(place):
     apart = archive.inside(f"{place}/in", f"{place}/in/done")
     found = [file.path.removeprefix(f"{place}/in/") for file in whole_files(f"{place}/in", apart)]
     assert found == ["1.csv", "sub/7.csv"]
-    assert [file.path for file in whole_files(f"{place}/in/2.csv.part")] == [f"{place}/in/2.csv.part"]  # asked for by name
+    assert [file.path for file in whole_files(f"{place}/in/2.csv.part")] == [
+        f"{place}/in/2.csv.part"
+    ]  # asked for by name
 
 
 def test_a_look_tells_new_files_from_those_that_are_done_or_rewritten(place):
@@ -130,7 +132,7 @@ def test_a_ledger_of_many_batches_is_read_back_whole(tmp_path):
     )
     assert len(found.parts) <= 5
     # as older versions wrote it
-    old = {**{"id": "x", "batch": 3}, "taken": {"/in/a.csv": [3, 4]}, "evidence": [], "targets": []}
+    old = {"id": "x", "batch": 3, "taken": {"/in/a.csv": [3, 4]}, "evidence": [], "targets": []}
     progress.write_object(f"{folder}/old/progress.json", old)
     assert progress.load(f"{folder}/old")[0].taken == {"/in/a.csv": Taken(3, 4)}
 
@@ -144,7 +146,9 @@ def test_a_part_of_the_ledger_that_is_gone_or_damaged_is_a_refusal(tmp_path):
     other = ledger.with_taken(folder, Progress("id"), {f"/in/{number}": Taken(2, 2) for number in range(2_000)})
     for text in (whole[:-20], whole.replace("/in/1999", "/in/1998"), "", (tmp_path / other.parts[0].name).read_text()):
         part.write_text(text)
-        with pytest.raises(SinkError, match="(is damaged|is not what this job wrote): restore it, or run the job with"):
+        with pytest.raises(
+            SinkError, match=r"(is damaged|is not what this job wrote): restore it, or run the job with"
+        ):
             progress.load(folder)
     part.unlink()
     with pytest.raises(SinkError, match="is gone: restore it"):

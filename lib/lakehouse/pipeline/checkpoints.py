@@ -68,7 +68,7 @@ def moved(plan: Plan, to: str) -> Progress:
         return Progress(token_hex(8), evidence=state.evidence, start=start)
     since = datetime.fromisoformat(start["since"]).timestamp() * 1000
     kept = {path: taken for path, taken in state.taken.items() if taken.modified < since}
-    return replace(state, taken=kept, recent=kept, parts=())
+    return replace(state, recent=kept, packed={}, parts=())
 
 
 def save_moved(plan: Plan, state: Progress) -> None:

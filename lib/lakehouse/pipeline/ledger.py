@@ -20,14 +20,13 @@ _FOLDER = "files"
 def with_taken(folder: str, progress: Progress, files: Mapping[str, Taken]) -> Progress:
     """The progress with these files taken too; it is not saved yet, but its new part is written, where it has one."""
     recent = {**progress.recent, **files}
-    progress = replace(progress, taken={**progress.taken, **files}, recent=recent)
     if len(recent) <= _WITH_PROGRESS:
-        return progress
-    parts = progress.parts
+        return replace(progress, recent=recent)
+    packed, parts = {**progress.packed, **recent}, progress.parts
     while parts and parts[-1].files < _LONGER * len(recent):
         recent = {**taken_of(folder, parts[-1:]), **recent}
         parts = parts[:-1]
-    return replace(progress, recent={}, parts=(*parts, _written(folder, recent)))
+    return replace(progress, recent={}, packed=packed, parts=(*parts, _written(folder, recent)))
 
 
 def _written(folder: str, files: Mapping[str, Taken]) -> Part:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -43,9 +44,9 @@ class Progress:
 
     id: str
     batch: int = -1
-    taken: Mapping[str, Taken] = field(default_factory=dict)  # by path, those of `parts` too
-    recent: Mapping[str, Taken] = field(default_factory=dict)  # those of no part: they are written with the progress
-    parts: tuple[Part, ...] = ()  # the others, in objects of their own: see `ledger`
+    recent: dict[str, Taken] = field(default_factory=dict)  # the last files taken: they are written with the progress
+    packed: dict[str, Taken] = field(default_factory=dict)  # the others, which `parts` hold
+    parts: tuple[Part, ...] = ()  # objects of their own: see `ledger`
     evidence: tuple[str, ...] = ()  # runs that were refused and left their broken rows in the quarantine
     record: str | None = None  # the run record so far, as JSON, until it is in the run log
     results: tuple[Mapping[str, Any], ...] = ()  # what its rules said so far, until that is on record too
@@ -57,6 +58,11 @@ class Progress:
     seen: Mapping[str, str] = field(default_factory=dict)  # what the source notes of itself: the ids of its topics
     pin: Mapping[str, Any] = field(default_factory=dict)  # of the last finished batch, but for its files
     fresh: bool = False  # made just now: nothing was there
+
+    @property
+    def taken(self) -> Mapping[str, Taken]:
+        """Every file that was taken, by path."""
+        return ChainMap(self.recent, self.packed)
 
 
 def load(folder: str) -> tuple[Progress, Intent | None]:
@@ -74,8 +80,8 @@ def load(folder: str) -> tuple[Progress, Intent | None]:
     if intent is not None:
         intent.pop("id")
     found["parts"] = tuple(Part(*part) for part in found.get("parts", ()))
-    found["recent"] = dict(from_row((path, *values)) for path, values in found["taken"].items())
-    found["taken"] = taken_of(folder, found["parts"]) | found["recent"]
+    found["recent"] = dict(from_row((path, *values)) for path, values in found.pop("taken").items())
+    found["packed"] = taken_of(folder, found["parts"])
     found["evidence"], found["targets"] = tuple(found["evidence"]), tuple(found["targets"])
     found["results"], found["batches"] = tuple(found.get("results", ())), tuple(found.get("batches", ()))
     return Progress(**found), Intent(**intent) if intent else None
@@ -83,8 +89,8 @@ def load(folder: str) -> tuple[Progress, Intent | None]:
 
 def save(folder: str, progress: Progress) -> None:
     """Replaces the progress whole; what its parts hold stays where it is."""
-    values = asdict(replace(progress, taken={}, recent={}, parts=(), fresh=False))
-    del values["recent"]
+    values = asdict(replace(progress, recent={}, packed={}, parts=(), fresh=False))
+    del values["recent"], values["packed"]
     recent = {path: as_row(path, taken)[1:] for path, taken in progress.recent.items()}
     parts = [[part.name, part.files, part.digest] for part in progress.parts]
     write_object(f"{folder}/progress.json", {**values, "taken": recent, "parts": parts})
@@ -116,12 +122,13 @@ def end(folder: str) -> None:
 
 def write_object(path: str, value: Mapping[str, Any]) -> None:
     """Writes an object with its checksum, whole."""
-    write_text(path, f"{digest_of(value)}\n{_body(value)}\n")
+    body = json.dumps(value, sort_keys=True)
+    write_text(path, f"{_digest(body)}\n{body}\n")
 
 
 def digest_of(value: Mapping[str, Any]) -> str:
     """The checksum of an object."""
-    return hashlib.sha256(_body(value).encode()).hexdigest()
+    return _digest(json.dumps(value, sort_keys=True))
 
 
 def read_object(path: str) -> dict[str, Any] | None:
@@ -134,11 +141,11 @@ def read_object(path: str) -> dict[str, Any] | None:
         return None
     digest, _, body = text.partition("\n")
     body = body.removesuffix("\n")
-    if hashlib.sha256(body.encode()).hexdigest() != digest:
+    if _digest(body) != digest:
         raise SinkError(f"{path} is damaged: {REMEDY}")
     found: dict[str, Any] = json.loads(body)
     return found
 
 
-def _body(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True)
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
