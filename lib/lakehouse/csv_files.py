@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
@@ -15,7 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from lakehouse.errors import DataError
+from lakehouse.errors import UnreadableFile
 from lakehouse.frames import FILE, MALFORMED, col, file_name
 from lakehouse.storage import read_part
 
@@ -25,6 +27,7 @@ _OPEN: dict[str, Callable[[bytes], io.BufferedIOBase]] = {
     ".gz": lambda raw: gzip.GzipFile(fileobj=io.BytesIO(raw)),
     ".bz2": lambda raw: bz2.BZ2File(io.BytesIO(raw)),
 }
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # A quote in a quoted field is doubled, and a field may hold line breaks (RFC 4180).
 _CSV = {"header": "true", "multiLine": "true", "escape": '"', "mode": "PERMISSIVE"}
 
@@ -80,7 +83,10 @@ def _swallowed(last: str, unclosed: Mapping[str, str]) -> Column:
 
 def _look(path: str, options: Mapping[str, str]) -> tuple[tuple[str, ...] | None, str | None]:
     """A file's header, and what stands behind its last quote; a small file is read once for both."""
-    start = read_part(path, _HEADER_BYTES)
+    try:
+        start = read_part(path, _HEADER_BYTES)
+    except OSError as error:
+        raise UnreadableFile(path, error.strerror or str(error)) from error
     header = _header(path, start, options)
     if header is None or path.endswith(tuple(_OPEN)):  # the end of a packed file is not looked at
         return header, None
@@ -109,6 +115,8 @@ def _separator(options: Mapping[str, str]) -> str:
 def _header(path: str, raw: bytes, options: Mapping[str, str]) -> tuple[str, ...] | None:
     """A CSV file's column names; None for a file without a line."""
     suffix = next((ending for ending in _OPEN if path.endswith(ending)), None)
+    if raw.startswith(_UTF_16) and "16" not in _encoding(options):
+        raise UnreadableFile(path, "it is UTF-16; set options: {encoding: UTF-16} for files like this one")
     try:
         plain = _OPEN[suffix](raw).read1(_HEADER_BYTES) if suffix else raw
         encoding = _encoding(options)
@@ -117,8 +125,10 @@ def _header(path: str, raw: bytes, options: Mapping[str, str]) -> tuple[str, ...
             io.StringIO(text, newline=""), delimiter=_separator(options), quotechar=options.get("quote", '"')
         )
         first = next((row for row in reader if any(cell.strip() for cell in row)), None)
-    except (OSError, EOFError, csv.Error, LookupError, TypeError) as error:
-        raise DataError(f"{path}: its header cannot be read: {error}") from error
+    except (OSError, EOFError, zlib.error, csv.Error, UnicodeError) as error:
+        raise UnreadableFile(path, f"its header: {error}") from error
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"options: {error}") from error
     if first is None:
         return None
     if str(options.get("header", "true")).lower() != "true":

@@ -52,6 +52,14 @@ class DataError(LakehouseError):
     exit_code = 3
 
 
+class UnreadableFile(DataError):
+    """A file of the source cannot be read at all."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be read: {reason}")
+
+
 class SinkError(LakehouseError):
     """A write was refused, or the lake is out of reach."""
 

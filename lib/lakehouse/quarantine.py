@@ -6,6 +6,7 @@ looked like, so that the row can take the job's path again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,15 @@ from lakehouse.upserts import assigned
 OPEN, REPLAYED, DISCARDED = "open", "replayed", "discarded"
 DECISIONS = ("mended", "decided_by", "decided_at", "why", "replayed_in")
 """What people say of a row: its mended JSON, who, when (UTC), why, and the run of its last replay."""
+
+READABLE = "readable_file"
+"""The rule that a file breaks which cannot be read at all."""
+
+FILE_SCHEMA = json.dumps({"type": "struct", "fields": [
+    {"name": "file", "type": "string", "nullable": True, "metadata": {}},
+    {"name": "bytes", "type": "long", "nullable": True, "metadata": {}},
+]})  # fmt: skip
+"""The `schema` of a row that is no row of the source's but a whole file."""
 
 # rows are marked by commands that start no Spark, and those write no deletion vectors
 _SETTINGS = Settings(table_properties={"delta.enableDeletionVectors": "false"})

@@ -72,6 +72,7 @@ def _fix(options: argparse.Namespace) -> int:
 
     layout, changes = api.layout(), _changes(options)
     for chosen in _chosen(layout, options):
+        _require_rows(chosen)
         with held(layout, [chosen.table]):
             if options.sql:
                 mended = _by_sql(layout, chosen, options)
@@ -82,6 +83,16 @@ def _fix(options: argparse.Namespace) -> int:
                 mend(layout, chosen.table, mended, _decision(options))
         print(f"{chosen.table}: {counted(len(mended), 'row')} mended; `lakehouse quarantine replay` sends them")
     return 0
+
+
+def _require_rows(chosen: _Chosen) -> None:
+    """Raises ConfigError where a whole file is among them: it is mended where it lies."""
+    from lakehouse.quarantine import FILE_SCHEMA
+
+    files = [row for row in chosen.rows if row["schema"] == FILE_SCHEMA]
+    if files:
+        said = f"{files[0]['source']} is a file: mend it there, then lakehouse quarantine replay {files[0]['id'][:12]}"
+        raise ConfigError(f"quarantine fix: {said}")
 
 
 def _discard(options: argparse.Namespace) -> int:

@@ -7,7 +7,13 @@ import re
 from lakehouse.errors import DataError, LakehouseError, SinkError, Unreachable
 
 _CLASS = re.compile(r"\[([A-Z0-9_.]+)\]")
-_CAUSE = re.compile(r"(?:Caused by: |: )(?:[\w.$]+(?:Exception|Error)): ([^\n]+)")
+_CAUSE = re.compile(r"^(?:Caused by: |: )(?:[\w$]+\.)*([\w$]+): ([^\n]+)", re.MULTILINE)
+# what a store says that is no fault of the file asked for
+_OUTAGES = (
+    "SdkClientException", "Connection refused", "Connection reset", "ConnectException", "UnknownHostException",
+    "SocketTimeoutException", "NoRouteToHostException", "AccessDenied", "NoSuchBucket", "SlowDown", "AWSStatus500Exception",
+    "AWSServiceThrottledException", "AWSServiceIOException", "Service Unavailable", "OutOfMemoryError", "No space left on device",
+)  # fmt: skip
 _REMEDIES: tuple[tuple[str, type[LakehouseError], str], ...] = (
     ("DELTA_SOURCE_TABLE_IGNORE_CHANGES", DataError, "the source table was updated, not only appended to; read its changes (changes: true) or read it whole (read: full)"),
     ("DELTA_SOURCE_IGNORE_DELETE", DataError, "rows of the source table were deleted; read its changes (changes: true) or read it whole (read: full)"),
@@ -48,6 +54,20 @@ def readable(error: BaseException) -> LakehouseError:
         if sign in text:
             return kind(f"{meaning}: {_shortened(text, sign)}")
     return LakehouseError(f"{type(error).__name__}: {_shortened(text, '')} (--debug shows the whole trace)")
+
+
+def cause_of(text: str) -> str:
+    """The first cause in what Java says of a failure: `EOFException: Unexpected end of input stream`."""
+    causes = _CAUSE.findall(text)
+    if not causes:
+        return _shortened(text, "")
+    kind, said = causes[-1]
+    return f"{kind}: {said}"[:300]
+
+
+def is_outage(text: str) -> bool:
+    """True where a store or this machine failed, not the file that was read."""
+    return any(sign in text for sign in _OUTAGES)
 
 
 def _shortened(text: str, sign: str) -> str:

@@ -7,6 +7,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,13 +24,14 @@ T = TypeVar("T")
 _GLOB = frozenset("*?[")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file as it was listed: its path as Spark reads it, bytes, and time of change in milliseconds."""
+    """A file as it was listed: its path as Spark reads it, bytes, time of change in milliseconds, and S3's etag."""
 
     path: str
     size: int
     modified: int
+    etag: str = ""
 
 
 def list_files(path: str) -> list[FileInfo]:
@@ -37,7 +39,7 @@ def list_files(path: str) -> list[FileInfo]:
 
     Names beginning with `_` or `.` are hidden, as in Spark. A place that does not exist gives no files.
     """
-    return sorted(_visible_files(path))
+    return sorted(_visible_files(path), key=lambda file: file.path)
 
 
 def is_small(places: Iterable[str], most: int, files: int = 1000) -> bool:
@@ -50,7 +52,7 @@ def is_small(places: Iterable[str], most: int, files: int = 1000) -> bool:
 
 
 def _visible_files(path: str) -> Iterator[FileInfo]:
-    base = _literal_prefix(path)
+    base = above_wildcards(path)
     listed = list_s3(base) if is_remote(path) else _list_local(base)
     pattern = path.rstrip("/")
     globbed = bool(_GLOB & set(pattern))
@@ -247,7 +249,8 @@ def _list_local(base: str) -> Iterator[FileInfo]:
             if entry.is_dir():
                 if not _is_hidden(entry.name):
                     folders.append(entry.path)
-            else:
+                continue
+            with suppress(FileNotFoundError):  # gone since, or a link to nothing
                 yield _local_info(entry.path, entry.stat())
 
 
@@ -265,13 +268,13 @@ def list_s3(base: str) -> Iterator[FileInfo]:
             path = f"s3a://{bucket}/{item['Key']}"
             inside = path == base or path.startswith(base.rstrip("/") + "/")
             if inside and not item["Key"].endswith("/"):
-                yield FileInfo(path, item["Size"], int(item["LastModified"].timestamp() * 1000))
+                yield FileInfo(path, item["Size"], int(item["LastModified"].timestamp() * 1000), item["ETag"])
         if not page or not page.get("IsTruncated"):
             return
         token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def _literal_prefix(path: str) -> str:
+def above_wildcards(path: str) -> str:
     """The folder above the first part with a wildcard; the whole path where there is none."""
     parts = path.rstrip("/").split("/")
     wild = next((index for index, part in enumerate(parts) if _GLOB & set(part)), None)

@@ -44,7 +44,7 @@ def checkpoint_text(held: Held) -> str:
     state, lines = held.progress, [f"{held.job}: {counted(held.progress.batch + 1, 'batch', 'batches')} finished"]
     lines.append(f"  taken      {_taken(held)}")
     if state.taken:
-        last = max(state.taken, key=lambda path: state.taken[path][1])
+        last = max(state.taken, key=lambda path: state.taken[path].modified)
         lines.append(f"  newest     {last}")
     lines.append(f"  targets    {', '.join(state.targets) or 'none filled yet'}")
     lines.append(f"  identity   {state.id}, in every commit of the job")

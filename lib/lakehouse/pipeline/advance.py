@@ -13,24 +13,32 @@ from lakehouse.batches.batch import process
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
 from lakehouse.pipeline import progress
+from lakehouse.pipeline.bad_files import FILES, mark_replayed, taken_by, with_bad_files
 from lakehouse.pipeline.batch_records import with_record
 from lakehouse.pipeline.event_time import process_in_state, state_after
+from lakehouse.pipeline.ledger import drop_old_parts, with_taken
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_records import batch_inputs, results_so_far, with_outcome
 from lakehouse.pipeline.run_state import Run
+from lakehouse.registry import call_options
 from lakehouse.row_copies import forget_rows
 from lakehouse.rule_results import added, to_values
 from lakehouse.runs import RunRecord
 from lakehouse.targets import Stopped
 
 
-def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapping[str, Any]) -> RunRecord:
-    """The record with the batch in it; what a refused try had left in the quarantine is withdrawn first."""
-    began = runs.now()
+def advance(run: Run, batch: Batch, raw: DataFrame | None, record: RunRecord, pin: Mapping[str, Any]) -> RunRecord:
+    """The record with the batch in it; what a refused try had left in the quarantine is withdrawn first.
+
+    `raw` is None for a batch of which nothing is read: all of its files are set aside.
+    """
+    began, before = runs.now(), run.progress
     if run.progress.evidence:
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
-    outcome = _processed(run, batch, raw)
-    outcome = replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes))
+    outcome = _processed(run, batch, raw) if raw is not None else Outcome({})
+    outcome = with_bad_files(batch, pin, replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes)))
+    if "replayed" in pin:
+        mark_replayed(batch, pin)
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
     if run.plan.state is not None:
         run.progress = replace(run.progress, state=state_after(run.progress.state, outcome))
@@ -40,10 +48,20 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     run.progress = with_record(run, so_far, batch, outcome, began)
     progress.save(run.folder, run.progress)
     progress.end(run.folder)
-    if "_copy" in pin:
-        forget_rows(run.copies, pin["_copy"])
+    drop_old_parts(run.folder, run.progress, before)
+    _tell_source(run, pin)
     run.watch(f"{done.rows_read:,} rows")
     return done
+
+
+def _tell_source(run: Run, pin: Mapping[str, Any]) -> None:
+    """The batch is finished: what the source keeps or moves for it alone."""
+    if "_copy" in pin:
+        forget_rows(run.copies, pin["_copy"])
+    source = run.plan.source
+    finished = source.entry.traits.get("finished")
+    if finished is not None and "files" in pin and run.plan.layout.aside is None:
+        finished(pin, run.plan.job.root, **call_options(source.entry, source.options))
 
 
 def _processed(run: Run, batch: Batch, raw: DataFrame) -> Outcome:
@@ -70,15 +88,13 @@ def _let_go(run: Run, batch: Batch, stopped: Stopped) -> None:
 
 def _with_batch(run: Run, batch: Batch, outcome: Outcome, pin: Mapping[str, Any]) -> Progress:
     """The progress with the batch as its last finished one."""
-    files = pin.get("files", ()) if run.plan.read == "incremental" else ()
-    taken = {path: (size, modified) for path, size, modified in files}
+    files = taken_by(pin) if run.plan.read == "incremental" else {}
     filled = {*run.progress.targets, *(item.target for item in outcome.written if item.version is not None)}
     return replace(
-        run.progress,
+        with_taken(run.folder, run.progress, files),
         batch=batch.number,
-        taken={**run.progress.taken, **taken},
         targets=tuple(sorted(filled & set(run.plan.outputs))),
         evidence=(),
-        pin={name: value for name, value in pin.items() if name != "files"},
+        pin={name: value for name, value in pin.items() if name not in FILES},
         fresh=False,
     )

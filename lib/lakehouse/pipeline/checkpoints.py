@@ -66,8 +66,8 @@ def moved(plan: Plan, to: str) -> Progress:
     if "since" not in start:  # Spark's part of it begins anew, and so does its count of batches: under another identity
         return Progress(progress.new_id(), evidence=state.evidence, start=start)
     since = datetime.fromisoformat(start["since"]).timestamp() * 1000
-    kept = {path: (size, modified) for path, (size, modified) in state.taken.items() if modified < since}
-    return replace(state, taken=kept)
+    kept = {path: taken for path, taken in state.taken.items() if taken.modified < since}
+    return replace(state, recent=kept, packed={}, parts=())
 
 
 def save_moved(plan: Plan, state: Progress) -> None:
@@ -85,7 +85,7 @@ def copied(layout: Layout, job: str, other: str) -> None:
         raise DataError(f"{job} has a run to finish first: lakehouse run {job}")
     if other in jobs(layout):
         raise ConfigError(f"{other} has a checkpoint of its own: {layout.checkpoint(other)}")
-    for part in ("stream", "read"):
+    for part in ("stream", "read", "files"):
         copy_tree(f"{layout.checkpoint(job)}/{part}", f"{layout.checkpoint(other)}/{part}")
     # an identity of its own: it has written nothing yet under its name
     progress.save(
@@ -96,6 +96,9 @@ def copied(layout: Layout, job: str, other: str) -> None:
 def _start(plan: Plan, to: str) -> dict[str, Any]:
     """Where the source is to begin, in its own words."""
     start_at = plan.source.entry.traits.get("start_at")
+    if plan.source.option("archive"):
+        said = "what it took lies in its archive; move the files back and run it, or run it with --full-refresh"
+        raise ConfigError(f"{plan.name}: {said}")
     if start_at is None:
         said = f"the checkpoint of a source '{plan.source.name}' cannot be moved; run it with --full-refresh"
         raise ConfigError(f"{plan.name}: {said}")

@@ -33,16 +33,27 @@ def pinned_inputs(plan: Plan, spark: SparkSession) -> dict[str, int]:
 
 def pins(run: Run) -> Iterator[Mapping[str, Any]]:
     """What to take, pinned: all of it once, or whatever no earlier batch took."""
-    source = run.plan.source
-    own_pin = source.entry.traits.get("pin")
     while True:
-        read = read_of(run, {}, run.versions)
-        found = table_pin(run, read) if own_pin is None else own_pin(read, **call_options(source.entry, source.options))
-        if found is None:
+        found = False
+        for pin in _one_look(run):
+            found = True
+            yield pin
+        if not found or run.plan.read == "full" or run.plan.source.entry.traits.get("one_batch"):
             return
+
+
+def _one_look(run: Run) -> Iterator[Mapping[str, Any]]:
+    """What one look at the source finds: a pin, or several where a listing is worth more than one."""
+    source = run.plan.source
+    read, options = read_of(run, {}, run.versions), call_options(source.entry, source.options)
+    several, own_pin = source.entry.traits.get("pins"), source.entry.traits.get("pin")
+    if several is not None:
+        with explained(run.plan, source):
+            yield from several(read, **options)
+        return
+    found = table_pin(run, read) if own_pin is None else own_pin(read, **options)
+    if found is not None:
         yield found
-        if run.plan.read == "full" or source.entry.traits.get("one_batch"):
-            return
 
 
 def table_pin(run: Run, read: Read) -> dict[str, Any]:
@@ -71,6 +82,7 @@ def read_of(run: Run, pin: Mapping[str, Any], versions: Mapping[str, int], *, in
     return Read(
         plan.layout, plan.job.root, config.layer, incremental, pin, versions, run.progress.taken, fields, known, rescue,
         widens, run.progress.start, run.progress.pin, run.copies, run.intent is not None,
+        not run.is_plan and plan.layout.aside is None,
     )  # fmt: skip
 
 

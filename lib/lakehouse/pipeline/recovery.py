@@ -11,6 +11,7 @@ from lakehouse.batches.batch_rows import Batch
 from lakehouse.batches.step_errors import explained
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
+from lakehouse.pipeline.bad_files import has_quarantined_files, reads_any
 from lakehouse.pipeline.progress import Intent
 from lakehouse.pipeline.reading import load, read_of
 from lakehouse.pipeline.run_records import begun, let_go_of_record, put_on_record, recorded
@@ -25,7 +26,7 @@ def settle_dead_run(run: Run) -> None:
     if run.intent is None:
         return
     if run.intent.batch > run.progress.batch:
-        if _anything_written(run, run.intent):
+        if anything_written(run, run.intent):
             return
         _record_lost_run(run, run.intent)
     progress.end(run.folder)
@@ -36,13 +37,13 @@ def finish_dead_run(run: Run, intent: Intent) -> None:
     """Rolls a dead run's batch forward under its own run id, start and pinned input, and records it."""
     run.watch(f"finishing run {intent.run_id}")
     batch = batch_of(run, intent)
-    raw = load(batch, read_of(run, intent.pin, intent.versions))
-    if raw is None:
+    raw = load(batch, read_of(run, intent.pin, intent.versions)) if reads_any(intent.pin) else None
+    if raw is None and reads_any(intent.pin):
         raise AssertionError("a batch that was begun has rows")
     finish_batch(run, intent, batch, raw)
 
 
-def finish_batch(run: Run, intent: Intent, batch: Batch, raw: DataFrame) -> None:
+def finish_batch(run: Run, intent: Intent, batch: Batch, raw: DataFrame | None) -> None:
     """Takes the batch that a dead run had begun and records that run, or counts the batch in this one."""
     finished = advance(run, batch, raw, _dead_record(run, intent), intent.pin)
     run.intent = None
@@ -69,7 +70,7 @@ def _has_begun_another(run: Run, record: RunRecord) -> bool:
     intent = run.intent
     if intent is None or intent.batch <= run.progress.batch or intent.run_id != record.run_id:
         return False
-    return _anything_written(run, intent)
+    return anything_written(run, intent)
 
 
 def _record_lost_run(run: Run, intent: Intent) -> None:
@@ -80,7 +81,7 @@ def _record_lost_run(run: Run, intent: Intent) -> None:
     runs.append(run.plan.layout, replace(lost, ended=runs.now(), state="failed", error=said))
 
 
-def _anything_written(run: Run, intent: Intent) -> bool:
+def anything_written(run: Run, intent: Intent) -> bool:
     """True where a write of the intent's batch is in a target already: then the batch must be finished as it was pinned."""
     batch = batch_of(run, intent)
     for index, sink in enumerate(run.plan.sinks):
@@ -95,6 +96,8 @@ def _anything_written(run: Run, intent: Intent) -> bool:
             found = lake.snapshot(run.spark, run.plan.layout.table(sink.target))
             if found is not None and found.has(batch.commit(f"{sink.target}/{index}")):
                 return True
+    if has_quarantined_files(batch, intent.pin):
+        return True
     return run.plan.state is not None and _any_kept_aside(run, batch)
 
 

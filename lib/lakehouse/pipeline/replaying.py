@@ -26,12 +26,13 @@ from lakehouse.holding import held
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.quarantined_rows import TEXT, Part, by_schema, matching
-from lakehouse.pipeline.reading import pinned_inputs, read_of
+from lakehouse.pipeline.reading import load, pinned_inputs, read_of
 from lakehouse.pipeline.recovery import finish_batch, settle_dead_run
+from lakehouse.pipeline.replayed_files import know_files, replay_files
 from lakehouse.pipeline.run_records import begun, recorded, recorded_failure
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep
-from lakehouse.quarantine import OPEN
+from lakehouse.quarantine import FILE_SCHEMA, OPEN
 from lakehouse.raw_rows import as_rows
 from lakehouse.registry import call_options
 from lakehouse.runs import RunRecord
@@ -85,8 +86,13 @@ def finish_dead_replay(plan: Plan, spark: SparkSession) -> None:
     )
     settle_dead_run(run)
     if run.intent is not None:
-        batch = batch_of(run, run.intent)
-        finish_batch(run, run.intent, batch, _frame(_chosen(run, run.intent.pin), run, batch))
+        intent, batch = run.intent, batch_of(run, run.intent)
+        if "files" in intent.pin:
+            raw = load(batch, read_of(run, intent.pin, intent.versions))
+        else:
+            raw = _frame(_chosen(run, intent.pin), run, batch)
+        finish_batch(run, intent, batch, raw)
+        know_files(plan, intent.pin)
         if run.record.batches:  # its own run is on record as failed
             recorded(run, run.record)
 
@@ -117,15 +123,20 @@ def _replayed(run: Run, selection: Selection) -> RunRecord | None:
         "quarantine": table.version, "ids": list(selection.ids), "rule": selection.rule, "where": selection.where,
         "by": selection.by, "at": selection.at.isoformat(), "why": selection.why,
     }  # fmt: skip
-    rows = _chosen(run, pin)
-    if rows.isEmpty():
-        return None
-    intent = new_intent(run, run.progress.batch + 1, pin)
-    batch = batch_of(run, intent)
-    raw = _frame(rows, run, batch)
-    progress.begin(run.folder, run.progress, intent)
-    run.record = advance(run, batch, raw, run.record, pin)
-    return recorded(run, run.record)
+    chosen = _chosen(run, pin)
+    rows, files = chosen.where(col("schema") != FILE_SCHEMA), chosen.where(col("schema") == FILE_SCHEMA)
+    if not rows.isEmpty():
+        intent = new_intent(run, run.progress.batch + 1, pin)
+        batch = batch_of(run, intent)
+        raw = _frame(rows, run, batch)
+        progress.begin(run.folder, run.progress, intent)
+        run.record = advance(run, batch, raw, run.record, pin)
+    ids: dict[str, list[str]] = {}
+    for row in files.select("id", "source").collect():
+        ids.setdefault(row["source"], []).append(row["id"])
+    if ids:
+        replay_files(run, pin, ids)
+    return recorded(run, run.record) if run.record.batches else None
 
 
 def _chosen(run: Run, pin: Mapping[str, Any]) -> DataFrame:

@@ -11,7 +11,6 @@ from lakehouse.contracts.freshness import with_broken_promises
 from lakehouse.ending import Ending
 from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
-from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.micro_batches import take_stream
 from lakehouse.pipeline.own_targets import forget, require_own_targets
 from lakehouse.pipeline.reading import load, pinned_inputs, pins, read_of, table_pin
@@ -20,6 +19,7 @@ from lakehouse.pipeline.replaying import finish_dead_replay
 from lakehouse.pipeline.retrying import Tries
 from lakehouse.pipeline.run_records import begun, recorded, recorded_failure, with_reason
 from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
+from lakehouse.pipeline.taking import take
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import RunRecord
 from lakehouse.session import job_session
@@ -82,13 +82,8 @@ def _take_pins(run: Run, ending: Ending) -> None:
     for pin in pins(run):
         if ending.reason() is not None:
             return
-        intent = new_intent(run, run.progress.batch + 1, pin)
-        batch = batch_of(run, intent)
-        raw = load(batch, read_of(run, pin, run.versions))
-        if raw is None:
+        if not take(run, pin):
             return
-        progress.begin(run.folder, run.progress, intent)
-        run.record = advance(run, batch, raw, run.record, pin)
         ending.batch_done()
 
 
@@ -97,7 +92,7 @@ def check_plan(plan: Plan, spark: SparkSession) -> list[str]:
     session = job_session(spark, plan.job.config.spark)
     state, _ = progress.load(plan.layout.checkpoint(plan.name))
     record = RunRecord("plan", plan.name, plan.fingerprint, runs.now())
-    run = Run(plan, session, record, state, None, lambda _: None)
+    run = Run(plan, session, record, state, None, lambda _: None, is_plan=True)
     try:
         run.versions = pinned_inputs(plan, session)
         pin = table_pin(run, read_of(run, {}, {})) if plan.streams else next(pins(run), None)

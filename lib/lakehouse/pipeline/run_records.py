@@ -118,7 +118,7 @@ def batch_inputs(batch: Batch, pin: Mapping[str, Any]) -> tuple[Input, ...]:
     tables = table_inputs(batch.versions)
     files = pin.get("files")
     if files is not None:
-        return (Input(batch.origin, files=len(files), bytes=sum(size for _, size, _ in files)), *tables)
+        return (Input(batch.origin, files=len(files), bytes=sum(size for _, size, *_ in files)), *tables)
     if "version" in pin:
         return (Input(batch.origin, version=pin["version"]), *tables)
     if "_copy" in pin:
@@ -144,7 +144,7 @@ def _so_far(folder: str, record: RunRecord) -> tuple[RunRecord, tuple[RuleResult
 def _with_write(before: Output, written: Written) -> Output:
     return Output(
         before.name,
-        before.version if written.version is None else written.version,
+        max((version for version in (before.version, written.version) if version is not None), default=None),
         before.rows + written.rows,
         before.target_rows_inserted + written.target_inserted,
         before.target_rows_updated + written.target_updated,

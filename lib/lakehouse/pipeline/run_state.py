@@ -31,6 +31,7 @@ class Run:
     measured: Callable[[], list[dict[str, Any]]] = list  # Spark's reports of a stream's last batches, as JSON has them
     part: str = ""  # of the job's progress, where the run has one of its own there
     schema: str = ""  # of a stream's rows as they come, for its quarantine
+    is_plan: bool = False  # it is only looked at: nothing is written or moved
     accept_loss: bool = False  # once: what the source does not have any more is gone without
 
     @property
@@ -60,7 +61,7 @@ def batch_of(run: Run, intent: Intent) -> Batch:
     origin = str(source.option("table") or source.option("path") or source.name)
     return Batch(
         run.plan, run.spark, intent.run_id, intent.started, run.progress.id, intent.batch, intent.versions, origin,
-        _summary(intent.pin), tuple(path for path, _, _ in intent.pin.get("files", ())),
+        _summary(intent.pin), tuple(path for path, *_ in intent.pin.get("files", ())),
     )  # fmt: skip
 
 
@@ -70,5 +71,5 @@ def _summary(pin: Mapping[str, Any]) -> dict[str, Any]:
     if files is None:
         # `where` may tell a row's values; a leading underscore is the source's own business
         return {name: value for name, value in pin.items() if name != "where" and not name.startswith("_")}
-    return {"files": len(files), "bytes": sum(size for _, size, _ in files), "first": files[0][0] if files else None,
+    return {"files": len(files), "bytes": sum(size for _, size, *_ in files), "first": files[0][0] if files else None,
             "last": files[-1][0] if files else None}  # fmt: skip

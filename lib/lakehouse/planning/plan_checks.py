@@ -24,6 +24,7 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
         said = f"source '{plan.source.name}' can only be read in full; take 'read: incremental' out{more}"
         yield source.problem(("read",), said)
     yield from _senseless(plan.source)
+    yield from _needing_increments(plan)
     for step in plan.transforms:
         yield from _senseless(step)
         if "tables" in step.entry.given:
@@ -55,6 +56,22 @@ def _sink_problems(plan: Plan) -> Iterator[Problem]:
         own = plan.source.option("table") if plan.source.name == "delta" else None
         if sink.target in [*plan.job.config.inputs, own]:
             yield source.problem(sink.step.path, f"'{sink.target}' is both input and target")
+
+
+def _needing_increments(plan: Plan) -> Iterator[Problem]:
+    """Options of the source that say what becomes of input once it was taken, in a job that takes all of it each time."""
+    for name in plan.source.entry.traits.get("incremental_only", ()):
+        if plan.read == "full" and plan.source.option(name) not in (None, False, "fail"):
+            said = (
+                f"'{name}' is about files that are taken once, and this job reads all each time; set read: incremental"
+            )
+            yield plan.source.problem(said)
+    for sink in plan.sinks:
+        if plan.source.option("on_bad_file") == "quarantine" and sink.step.name == "snapshot":
+            said = (
+                "a snapshot without one of its files would look as if rows were gone; take on_bad_file: quarantine out"
+            )
+            yield sink.step.problem(said)
 
 
 def _senseless(step: Step) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyspark.sql.types import StructType
 
+from lakehouse.landing.taken import Taken
 from lakehouse.tables import Layout
 
 
@@ -22,7 +23,7 @@ class Read:
     incremental: bool = False
     pin: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
-    taken: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    taken: Mapping[str, Taken] = field(default_factory=dict)
     fields: StructType | None = None  # of the contract
     known: StructType | None = None  # of the target, where the contract is silent
     rescue: bool = False
@@ -31,6 +32,7 @@ class Read:
     last: Mapping[str, Any] = field(default_factory=dict)  # the pin of the last finished batch, but for its files
     copies: str | None = None  # the folder for copies of a batch's rows; None where only columns are asked for
     repeats: bool = False  # the batch was begun before: its rows are those of then
+    moves: bool = False  # what is done may be moved: not by a plan, nor by a rebuild that nobody may see
 
 
 @dataclass(frozen=True)

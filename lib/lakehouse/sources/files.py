@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, StructType
+from pyspark.sql.types import StructType
 
 from lakehouse.cdc_formats import COLUMNS, CdcColumns, CdcFormat, flattened
-from lakehouse.column_types import as_type, wider
 from lakehouse.csv_files import read_csv
-from lakehouse.errors import DataError, counted
-from lakehouse.frames import BROKEN, FILE, UNKNOWN, as_text, col, file_name, visible
-from lakehouse.registry import source
+from lakehouse.errors import DataError, UnreadableFile
+from lakehouse.frames import BROKEN, FILE, UNKNOWN, as_text, col, visible
+from lakehouse.landing.archive import archived, inside, move_done, require_apart
+from lakehouse.landing.looks import batches, look_at, require_as_taken, whole_files
+from lakehouse.landing.taken import Taken, as_row, info_of
+from lakehouse.registry import Duration, length_of, source
 from lakehouse.sources import Read
-from lakehouse.storage import FileInfo, list_files
+from lakehouse.storage import FileInfo
 from lakehouse.tables import is_remote, resolved
 from lakehouse.text_files import leftovers, read_json
+from lakehouse.typed_files import read_typed
 
 Format = Literal["csv", "json", "parquet", "avro", "orc", "text"]
 Evolution = Literal["add_new_columns", "rescue", "fail", "none"]
@@ -32,31 +32,77 @@ _ENDINGS: dict[str, Format] = {
     "parquet": "parquet", "avro": "avro", "orc": "orc", "txt": "text",
 }  # fmt: skip
 Option = str | int | float | bool
+_TO_READ = "_archive_to_read"  # in a pin: the archive's files are not all taken yet
 
 
-def pin(
-    read: Read, *, path: str, max_files_per_trigger: int | None = None, on_rewrite: str = "fail", **_: Any
-) -> dict[str, Any] | None:
-    """The files to take next, as listed: all in full, else those that no earlier batch took; None where there are none.
+def sense(*, path: str, archive: str | None = None, **_: Any) -> None:
+    """Raises ValueError for options that make no sense together."""
+    if archive is not None:
+        require_apart(resolved(path, Path("/")), resolved(archive, Path("/")))
+
+
+def pins(
+    read: Read, *, path: str, max_files_per_trigger: int | None = None, on_rewrite: str = "fail",
+    archive: str | None = None, skip_same_content: bool = False, min_age: Duration | None = None, **_: Any,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """The files to take next, as one look found them: all in full, else those that no earlier batch took, some at a time.
 
     Raises DataError where the folder does not exist, or a taken file was rewritten and `on_rewrite` is fail.
     """
     place = resolved(path, read.root)
-    listed = list_files(place)
+    if not read.incremental:
+        yield {"files": [as_row(file.path, Taken(file.size, file.modified)) for file in _whole(place, read)]}
+        return
+    aside = _archive(place, archive, read)
+    age = length_of(min_age).total_seconds() if min_age is not None else 0
+    look = look_at(place, read.taken, apart=inside(place, aside), min_age=age)
+    _require_there(place, look.listed, read)
+    if on_rewrite == "fail":
+        require_as_taken(look.rewritten)
+    if aside is not None and read.moves:
+        move_done(place, aside, look.done)  # a crash came between their batch and their move
+    new = look.new if on_rewrite != "reprocess" else sorted([*look.new, *look.rewritten], key=lambda file: file.path)
+    seen = {then.digest: path for path, then in read.taken.items() if then.digest} if skip_same_content else None
+    kept: list[FileInfo] = []
+    if aside is not None and _begins_anew(read):
+        kept, new = archived(place, aside, new)
+    # before the first file of the folder follows them there: it would not be told from them
+    for pin in batches([file for file in kept if file.path not in read.taken], max_files_per_trigger, seen):
+        yield {**pin, _TO_READ: True}
+    yield from batches(new, max_files_per_trigger, seen)
+
+
+def _whole(place: str, read: Read) -> list[FileInfo]:
+    found = whole_files(place)
+    _require_there(place, len(found), read)
+    return found
+
+
+def _require_there(place: str, listed: int, read: Read) -> None:
     if not listed and not is_remote(place) and not read.taken and not _folder(place).exists():
         raise DataError(f"source 'files': there is no {place}")
-    if not read.incremental:
-        return {"files": [[file.path, file.size, file.modified] for file in listed]}
-    rewritten = [
-        file for file in listed if file.path in read.taken and read.taken[file.path] != (file.size, file.modified)
-    ]
-    if rewritten and on_rewrite == "fail":
-        names = ", ".join(file.path for file in rewritten[:5])
-        raise DataError(f"source 'files': {counted(len(rewritten), 'file was', 'files were')} rewritten since taken ({names}); "
-                        "give new data a new name, or set on_rewrite: reprocess or ignore")  # fmt: skip
-    new = [file for file in listed if file.path not in read.taken or (on_rewrite == "reprocess" and file in rewritten)]
-    chosen = new[:max_files_per_trigger]
-    return {"files": [[file.path, file.size, file.modified] for file in chosen]} if chosen else None
+
+
+def _archive(place: str, archive: str | None, read: Read) -> str | None:
+    if archive is None:
+        return None
+    found = resolved(archive, read.root)
+    require_apart(place, found)
+    return found
+
+
+def _begins_anew(read: Read) -> bool:
+    """True where what the archive holds is to be read too: by a job that took nothing yet, until all of that is taken."""
+    return not read.taken or bool(read.last.get(_TO_READ))
+
+
+def finished(pin: Mapping[str, Any], root: Path, *, path: str, archive: str | None = None, **_: Any) -> None:
+    """Moves the files of a finished batch into the archive; those that could not be read stay for their replay."""
+    if archive is None:
+        return
+    place, aside = resolved(path, root), resolved(archive, root)
+    done = [info_of(row) for row in (*pin["files"], *pin.get("same", ()))]
+    move_done(place, aside, [file for file in done if not file.path.startswith(f"{aside}/")])
 
 
 def start_at(to: str) -> dict[str, str]:
@@ -67,7 +113,10 @@ def start_at(to: str) -> dict[str, str]:
         raise ValueError("a time, such as 2026-01-31T06:00") from None
 
 
-@source(start_at=start_at, incremental="pin", pin=pin)
+@source(
+    start_at=start_at, incremental="pin", pins=pins, finished=finished, sense=sense,
+    incremental_only=("archive", "min_age", "on_bad_file", "skip_same_content"),
+)  # fmt: skip
 def files(
     spark: SparkSession,
     *,
@@ -78,6 +127,10 @@ def files(
     rescued_data_column: str | None = None,
     max_files_per_trigger: int | None = None,
     on_rewrite: Literal["fail", "reprocess", "ignore"] = "fail",
+    on_bad_file: Literal["fail", "quarantine"] = "fail",
+    skip_same_content: bool = False,
+    min_age: Duration | None = None,
+    archive: str | None = None,
     cdc_format: CdcFormat | None = None,
     cdc_columns: CdcColumns | None = None,
     read: Read,
@@ -88,7 +141,7 @@ def files(
     says what becomes of columns that the contract, or else the target, does not have yet. With a `cdc_format` each record
     is a change: see `lakehouse.cdc_formats`.
     """
-    taken = [FileInfo(*file) for file in read.pin["files"]]
+    taken = [info_of(row) for row in read.pin["files"]]
     kind = format or _format_of(taken, path)
     evolution = schema_evolution or (
         "none" if read.fields is not None and read.layer != "bronze" else "add_new_columns"
@@ -98,7 +151,7 @@ def files(
     chosen = {
         name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in (options or {}).items()
     }
-    paths, base = [file.path for file in taken], _base(resolved(path, read.root), taken)
+    paths, base = [file.path for file in taken], _base(_place_of(taken, path, archive, read), taken)
     if not paths:
         return spark.createDataFrame([], read.fields or "value string").withColumn(FILE, F.lit(None).cast("string"))
     if kind == "csv":
@@ -108,87 +161,25 @@ def files(
         inside = (None, False) if cdc_format else (known, closed)
         rows = read_json(spark, paths, base, chosen, inside[0], closed=inside[1])
     else:
-        rows = _read_typed(spark, kind, paths, {**base, **chosen}, widens=read.widens)
+        _require_bytes(kind, taken)
+        rows = read_typed(spark, kind, paths, {**base, **chosen}, widens=read.widens)
     rows = flattened(rows, cdc_format, cdc_columns, read.fields or read.known)
     return _evolved(rows, known, evolution, read) if closed else rows
 
 
-def _read_typed(
-    spark: SparkSession, kind: str, paths: list[str], options: Mapping[str, str], *, widens: bool
-) -> DataFrame:
-    """The rows of files that know their types; where `widens`, a column that has two of them gets the wider one."""
-    merge = {"mergeSchema": "true"} if kind in ("parquet", "orc") and len(paths) > 1 else {}
-    reader = spark.read.format(kind).options(**{**merge, **options})
-
-    def load(some: list[str]) -> DataFrame:
-        return reader.load(some).select("*", file_name())
-
-    if widens:
-        found = _in_wider_types(_of_one_type(load, paths))
-        if found is not None:
-            return found
-    try:
-        return load(paths)
-    except (PySparkException, Py4JJavaError) as error:
-        clash = _clash(spark, kind, paths) if "CANNOT_MERGE" in str(error) else None
-        if clash is not None:
-            raise DataError(f"source 'files': {clash}") from error
-        raise
+def _place_of(taken: Sequence[FileInfo], path: str, archive: str | None, read: Read) -> str:
+    """Where the files lie: those of a batch are all of the archive, or none."""
+    aside = resolved(archive, read.root) if archive is not None else None
+    is_aside = aside is not None and bool(taken) and taken[0].path.startswith(f"{aside}/")
+    return str(aside) if is_aside else resolved(path, read.root)
 
 
-def _of_one_type(load: Callable[[list[str]], DataFrame], paths: list[str]) -> list[DataFrame]:
-    """The files in frames that each know one type for a column: they are halved until they do."""
-    try:
-        return [load(paths)]
-    except (PySparkException, Py4JJavaError) as error:
-        if len(paths) == 1 or "CANNOT_MERGE" not in str(error):
-            raise
-    middle = len(paths) // 2
-    return [*_of_one_type(load, paths[:middle]), *_of_one_type(load, paths[middle:])]
-
-
-def _in_wider_types(frames: Sequence[DataFrame]) -> DataFrame | None:
-    """The rows of all frames, each column in the type that holds its values in each; None where there is no such type."""
-    common: dict[str, DataType] = {}
-    for field in (field for frame in frames for field in frame.schema):
-        kind = wider(common.get(field.name.lower(), field.dataType), field.dataType)
-        if kind is None:
-            return None
-        common[field.name.lower()] = kind
-    alike = [
-        frame.select(
-            *[
-                as_type(col(field.name), field.dataType, common[field.name.lower()]).alias(field.name)
-                for field in frame.schema
-            ]
-        )
-        for frame in frames
-    ]
-    return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), alike)
-
-
-def _clash(spark: SparkSession, kind: str, paths: list[str]) -> str | None:
-    """The first column that has two types in the files, where it has which, and what to do."""
-    first: dict[str, tuple[DataType, str]] = {}
-    for path in paths:
-        for column, type_ in _leaves(spark.read.format(kind).load(path).schema):
-            known, file = first.setdefault(column.lower(), (type_, path))
-            if known != type_:
-                said = f"column '{column}' is {known.simpleString()} in {file} and {type_.simpleString()} in {path}"
-                hint = "" if wider(known, type_) is None else "set type_widening: true on the sink, or "
-                return f"{said}; {hint}read the folder's files of one type at a time"
-    return None
-
-
-def _leaves(kind: DataType, name: str = "") -> Iterator[tuple[str, DataType]]:
-    """Each column, or each field of a struct, and its type."""
-    if isinstance(kind, StructType):
-        for field in kind:
-            yield from _leaves(field.dataType, f"{name}.{field.name}" if name else field.name)
-    elif isinstance(kind, ArrayType):
-        yield from _leaves(kind.elementType, f"{name}[]")
-    else:
-        yield name, kind
+def _require_bytes(kind: str, taken: Sequence[FileInfo]) -> None:
+    """Raises UnreadableFile for an empty file of a format that has a header: Spark leaves it out beside others, and stops
+    where it is alone."""
+    empty = [] if kind == "text" else [file.path for file in taken if not file.size]
+    if empty:
+        raise UnreadableFile(empty[0], f"it is empty, and no {kind} file is")
 
 
 def _evolved(rows: DataFrame, known: StructType | None, evolution: Evolution, read: Read) -> DataFrame:
