@@ -90,7 +90,7 @@ def has_bucket() -> bool:
 
 
 def test_the_demo_on_the_cluster_gives_the_tables_of_a_local_one_though_a_worker_is_killed(
-    lake, tmp_path: Path
+    lake: dict[str, str], tmp_path: Path
 ) -> None:
     assert "day 1 took" in compose("--profile", "driver", "run", "--rm", "-T", "driver", seconds=900)
 
