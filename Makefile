@@ -1,11 +1,14 @@
 # The lake of `make demo` is lake/, or where LAKE says: the environment reaches the jobs as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz lint bench clean environment
+.PHONY: help setup demo test fuzz lint bench up down cluster-demo test-cluster terraform clean environment
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
+# what understands docker/compose.yml: podman-compose does too
+COMPOSE ?= docker compose
+CLUSTER = $(COMPOSE) -f docker/compose.yml
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: environment ## makes .venv with all packages and JARs; finishes what was begun
 	@echo "ready: .venv (source .venv/bin/activate, or ./spark-submit.sh)"
@@ -29,6 +32,25 @@ lint: environment ## ruff and mypy
 
 bench: environment ## the benchmarks; results in benchmarks/results
 	@$(BIN)/python benchmarks/run.py
+
+up: ## MinIO and Spark in containers; COMPOSE_PROFILES=kafka,postgres,jupyter adds the rest
+	@docker/secrets.sh
+	@$(CLUSTER) up -d --build
+
+down: ## stops the containers; the lake stays in its volume
+	@$(CLUSTER) --profile driver --profile kafka --profile postgres --profile jupyter down
+
+cluster-demo: up ## the next day of the shop, on that cluster
+	@$(CLUSTER) --profile driver run --rm driver
+
+test-cluster: environment ## builds the image, runs the demo on the cluster, kills a worker, compares; needs no `make up`
+	@COMPOSE="$(COMPOSE)" PYTHONPATH=tests $(BIN)/python -m pytest docker/test_containers.py
+
+terraform: ## checks deploy/terraform, with no account; needs Terraform 1.11
+	@terraform fmt -check -recursive deploy/terraform
+	@terraform -chdir=deploy/terraform init -backend=false -input=false >/dev/null
+	@terraform -chdir=deploy/terraform validate
+	@terraform -chdir=deploy/terraform test
 
 clean: ## removes what tests and tools left; the lake and .venv stay
 	@rm -rf .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage .coverage.* artifacts spark-warehouse metastore_db derby.log hs_err_pid*.log

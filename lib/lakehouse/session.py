@@ -88,6 +88,8 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
         conf = SparkConf()
         for key, value in settings(conf.get("spark.master", "local[*]") or "local[*]").items():
             conf.setIfMissing(key, value)
+        if "_SPARK_AUTH_SECRET" in os.environ:  # Spark's own programs read it there; of a driver it asks for a setting
+            conf.setIfMissing("spark.authenticate.secret", os.environ["_SPARK_AUTH_SECRET"])
         conf.setIfMissing("spark.app.name", app_name)
         conf.set("spark.ui.showConsoleProgress", "false")  # the jobs' own progress is shown instead
         SparkContext.getOrCreate(conf)

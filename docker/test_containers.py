@@ -1,0 +1,117 @@
+"""The cluster of compose.yml for real: built, started, the demo run on it twice, once with a worker killed, and taken down.
+
+COMPOSE says what understands the file (`docker compose`, or `podman-compose`). It has a project name, ports and volumes of its
+own, so a cluster that somebody works with is left alone. By hand, or `make test-cluster`; tests/test_cluster.py holds the same
+topology as plain processes in every run of the suite.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse import storage
+from servers import free_port
+from shop import ROOT, SCALE, finished, program, tables
+from spark_cluster import json_at, wait_for
+
+COMPOSE = [
+    *os.environ.get("COMPOSE", "docker compose").split(),
+    "-p",
+    "lakehouse-test",
+    "-f",
+    str(ROOT / "docker/compose.yml"),
+]
+PORTS = {name: str(free_port()) for name in ("MINIO_PORT", "MINIO_CONSOLE_PORT", "MASTER_UI_PORT", "HISTORY_PORT")}
+MASTER = f"http://127.0.0.1:{PORTS['MASTER_UI_PORT']}"
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, **PORTS, "LAKEHOUSE_TAG": "test", "SHOP_SCALE": str(SCALE)}
+    return subprocess.Popen([*COMPOSE, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            stdin=subprocess.DEVNULL, text=True)  # fmt: skip
+
+
+def compose(*arguments: str, seconds: float = 300) -> str:
+    return finished(started(*arguments), seconds)
+
+
+def alive() -> int:
+    return sum(worker["state"] == "ALIVE" for worker in json_at(f"{MASTER}/json/")["workers"])
+
+
+def works_on_both() -> bool:
+    """True where each of the application's two executors has run a task; its page is behind the master's."""
+    name = json_at(f"{MASTER}/json/")["activeapps"][0]["id"]
+    executors = json_at(f"{MASTER}/proxy/{name}/api/v1/applications/{name}/executors")
+    return sum(bool(each["totalTasks"]) for each in executors if each["id"] != "driver") == 2
+
+
+def passwords() -> dict[str, str]:
+    return dict(line.split("=", 1) for line in (ROOT / "docker/.env").read_text().splitlines())
+
+
+@pytest.fixture(scope="module")
+def lake() -> Iterator[dict[str, str]]:
+    """What reads the running cluster's lake from here."""
+    subprocess.run([ROOT / "docker/secrets.sh"], check=True)
+    options = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORTS['MINIO_PORT']}",
+        "AWS_ACCESS_KEY_ID": "maintainer",
+        "AWS_SECRET_ACCESS_KEY": passwords()["MAINTAINER_PASSWORD"],
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true",
+    }
+    try:
+        compose("build", seconds=1800)
+        compose("up", "-d")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in options.items():
+                patch.setenv(name, value)
+            storage.s3_client.cache_clear()
+            wait_for(lambda: alive() == 2, "two workers", 120)
+            wait_for(has_bucket, "the bucket and its users", 120)
+            yield options
+        storage.s3_client.cache_clear()
+    finally:
+        compose("down", "--volumes")
+
+
+def has_bucket() -> bool:
+    try:
+        storage.require_reachable("s3a://lake")
+    except Exception as error:
+        raise OSError from error
+    return True
+
+
+def test_the_demo_on_the_cluster_gives_the_tables_of_a_local_one_though_a_worker_is_killed(
+    lake: dict[str, str], tmp_path: Path
+) -> None:
+    assert "day 1 took" in compose("--profile", "driver", "run", "--rm", "-T", "driver", seconds=900)
+
+    second = started("--profile", "driver", "run", "--rm", "-T", "driver")
+    wait_for(works_on_both, "executors on both workers", 300)
+    compose("kill", "worker-2")
+    wait_for(lambda: alive() == 1, "a master that misses its worker")
+    assert second.poll() is None, "the demo ended before its worker did"
+    assert "day 2 took" in finished(second, 900)
+
+    for _ in range(2):
+        finished(program(str(tmp_path / "lake"), "demo"))
+    here, there = tables(str(tmp_path / "lake")), tables("s3a://lake", {**lake, "aws_conditional_put": "etag"})
+    assert here.keys() == there.keys()
+    for name, rows in here.items():
+        assert there[name] == rows, name
+
+
+def test_no_container_runs_as_root_and_none_shows_a_secret_in_its_command(lake: dict[str, str]) -> None:
+    for service in ("minio", "master", "worker-1", "history"):
+        shown = compose("exec", "-T", service, "cat", "/proc/1/status", "/proc/1/cmdline")
+        assert "Uid:\t10001\t10001" in shown, service
+        assert "CapEff:\t0000000000000000" in shown, service
+        assert not [value for value in passwords().values() if value in shown], service

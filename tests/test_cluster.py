@@ -1,0 +1,194 @@
+"""Jobs on a cluster: a master and two workers, a lake on S3, every layer written by a user who may write that layer only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lakehouse import storage
+from lakehouse.copying import upload_tree
+from lakehouse.sample_data import write_shop
+from servers import Minio, free_port, minio, minio_program
+from shop import ROOT, SCALE, finished, program, tables
+from spark_cluster import PROPERTIES, SparkCluster, json_at, spark_cluster, wait_for
+
+LAKE = "s3a://lake"
+LAYERS = ("bronze", "silver", "gold")
+USERS = (*LAYERS, "reader", "maintainer")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A MinIO whose bucket and users docker/minio/users.sh made."""
+
+    server: Minio
+    passwords: dict[str, str]
+
+    def environment(self, user: str) -> dict[str, str]:
+        own = {"AWS_ACCESS_KEY_ID": user, "AWS_SECRET_ACCESS_KEY": self.passwords[user]}
+        return {**self.server.environment(), **own}
+
+    def client(self, user: str):
+        return boto3.client("s3", endpoint_url=self.server.endpoint, region_name="us-east-1",
+                            aws_access_key_id=user, aws_secret_access_key=self.passwords[user])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Iterator[Store]:
+    passwords = {user: secrets.token_hex(16) for user in USERS}
+    with minio() as server:
+        address = server.endpoint.removeprefix("http://")
+        environment = {
+            "PATH": f"{minio_program().parent}:{os.environ['PATH']}",
+            "MC_CONFIG_DIR": str(tmp_path_factory.mktemp("mc")),
+            "MC_HOST_lake": f"http://{server.access_key}:{server.secret_key}@{address}",
+            **{f"{user.upper()}_PASSWORD": password for user, password in passwords.items()},
+        }
+        for _ in range(2):  # once more changes nothing
+            made = subprocess.run(
+                ["sh", ROOT / "docker/minio/users.sh", ROOT / "deploy/policies"],
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            assert made.returncode == 0, made
+        yield Store(server, passwords)
+
+
+@pytest.fixture(scope="module")
+def landing(store, tmp_path_factory) -> Path:
+    """A local lake with a day of the shop in `landing`, and the same in the bucket."""
+    lake = tmp_path_factory.mktemp("local") / "lake"
+    write_shop(lake / "landing", days=1, scale=SCALE)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment("maintainer").items():
+            patch.setenv(name, value)
+        storage.s3_client.cache_clear()
+        upload_tree(lake / "landing", f"{LAKE}/landing")
+    storage.s3_client.cache_clear()
+    return lake
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SparkCluster]:
+    with spark_cluster() as running:
+        yield running
+
+
+def submitted(cluster: SparkCluster, store: Store, user: str, folder: Path, job: str, *more: str) -> subprocess.Popen:
+    """The job as the user, on the cluster, by the command that the docs name; its page on the port that `more` says."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    environment |= {**cluster.environment(), **store.environment(user), "LAKE": LAKE}
+    command = ["./spark-submit.sh", "--master", cluster.url, "--properties-file", str(PROPERTIES), "--conf",
+               f"spark.eventLog.dir=file://{folder}", *more, f"jobs/{job}.py"]  # fmt: skip
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
+
+
+def test_a_job_whose_worker_dies_gives_the_table_of_a_local_run(cluster, store, landing, tmp_path):
+    local = program(str(landing), "run", "bronze_orders", "silver_orders", "gold_dim_dates")
+    finished(local)
+    finished(submitted(cluster, store, "bronze", tmp_path, "bronze_orders"))
+
+    page = f"http://127.0.0.1:{(port := free_port())}/api/v1/applications"
+    job = submitted(cluster, store, "silver", tmp_path, "silver_orders", "--conf", f"spark.ui.port={port}")
+    wait_for(lambda: runs_tasks(page), "tasks of silver_orders")
+    cluster.kill(0)
+    wait_for(lambda: cluster.alive() == 1, "a master that misses its worker")
+    assert job.poll() is None, "the job ended before its worker did"
+    finished(job)
+
+    finished(submitted(cluster, store, "gold", tmp_path, "gold_dim_dates"))
+    options = {**store.environment("maintainer"), "aws_conditional_put": "etag"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in options.items():
+            patch.setenv(name, value)
+        storage.s3_client.cache_clear()
+        there = tables(LAKE, options)
+    storage.s3_client.cache_clear()
+    here = tables(str(landing))
+    assert (
+        there.keys() == here.keys() >= {"bronze.orders", "silver.orders", "silver.orders__quarantine", "gold.dim_dates"}
+    )
+    for name, rows in here.items():
+        assert there[name] == rows, name
+
+
+def runs_tasks(page: str) -> bool:
+    """True where each of the application's two executors has run a task and one of its stages is at work."""
+    application = f"{page}/{json_at(page)[0]['id']}"
+    busy = [each for each in json_at(f"{application}/executors") if each["id"] != "driver" and each["totalTasks"]]
+    return len(busy) == 2 and any(stage["numActiveTasks"] for stage in json_at(f"{application}/stages?status=active"))
+
+
+def test_a_job_is_refused_in_one_line_where_its_user_may_not_write(store, landing):
+    ran = program(LAKE, "run", "bronze_customers", **store.environment("gold"))
+    said, _ = ran.communicate(timeout=200)
+    assert ran.returncode in (3, 4), said
+    assert "Traceback" not in said
+    assert "\tat " not in said
+    keys = [item["Key"] for item in listed(store, "bronze/customers/")]
+    assert keys == []
+
+
+def listed(store: Store, prefix: str) -> list[dict]:
+    return store.client("maintainer").list_objects_v2(Bucket="lake", Prefix=prefix).get("Contents", [])
+
+
+# what each user may do to an object: g(et), p(ut), d(elete)
+MAY = {
+    "landing/orders/x.csv": {"bronze": "g"},
+    "bronze/orders/x": {"bronze": "gpd", "silver": "g", "gold": "g", "reader": "g"},
+    "silver/orders/x": {"silver": "gpd", "gold": "g", "reader": "g"},
+    "silver/orders__quarantine/x": {"silver": "gpd", "gold": "g"},
+    "gold/fct_orders/x": {"gold": "gpd", "reader": "g"},
+    "_state/silver/orders/x": {"silver": "gpd"},
+    "_checkpoints/bronze_orders/x": {"bronze": "gpd"},
+    "_checkpoints/gold_daily/x": {"gold": "gpd"},
+    "_leases/silver.orders.json": dict.fromkeys(LAYERS, "gpd"),
+    "_runs/x": {**dict.fromkeys(LAYERS, "gpd"), "reader": "g"},
+    "_quality/x": {**dict.fromkeys(LAYERS, "gpd"), "reader": "g"},
+    "_batches/x": {**dict.fromkeys(LAYERS, "gpd"), "reader": "g"},
+    "_demo/day": {},
+    "elsewhere": {},
+}
+
+
+def test_each_user_may_do_what_its_policy_says_and_no_more(store):
+    root = store.client("maintainer")
+    for key, rights in MAY.items():
+        root.put_object(Bucket="lake", Key=key, Body=b"x")
+        for user in (*LAYERS, "reader"):
+            client = store.client(user)
+            may = allowed(lambda: client.get_object(Bucket="lake", Key=key), "g")  # noqa: B023 (called at once)
+            may += allowed(lambda: client.put_object(Bucket="lake", Key=key, Body=b"y"), "p")  # noqa: B023
+            may += allowed(lambda: client.delete_object(Bucket="lake", Key=key), "d")  # noqa: B023
+            root.put_object(Bucket="lake", Key=key, Body=b"x")
+            assert may == rights.get(user, ""), (user, key)
+        root.delete_object(Bucket="lake", Key=key)
+
+
+def test_no_user_of_the_lake_may_change_the_bucket_or_the_users(store):
+    for user in USERS:
+        client = store.client(user)
+        assert not allowed(lambda: client.delete_bucket(Bucket="lake"), "x"), user  # noqa: B023
+        assert not allowed(lambda: client.create_bucket(Bucket=f"own-{user}"), "x"), user  # noqa: B023
+        open_to_all = '{"Version": "2012-10-17", "Statement": []}'
+        assert not allowed(lambda: client.put_bucket_policy(Bucket="lake", Policy=open_to_all), "x"), user  # noqa: B023
+
+
+def allowed(call, letter: str) -> str:
+    try:
+        call()
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "AccessDenied", error
+        return ""
+    return letter
