@@ -185,6 +185,7 @@ def test_limits_of_batches_and_time_end_a_run(here, monkeypatch, capsys):
     begun = time.monotonic()
     assert here.run("silver_events", timeout=3).notes == ("stopped by its --timeout",)
     assert 3 <= time.monotonic() - begun < 30
+    here.run("silver_events", once=True)
     assert ids(here, "silver.events") == [1, 2, 3, 4, 5]
 
 

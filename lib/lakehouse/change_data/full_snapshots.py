@@ -171,9 +171,8 @@ def _accept(snapshot: Snapshot, given: DataFrame, target: _Target) -> tuple[dict
     note = {**write.commit.note, **counts, **(link(log.table) if log else {}), "snapshot": snapshot.version}
     write = unused(replace(write, commit=replace(write.commit, note=note)), before)
     if log is not None:
-        event_log.append(
-            as_accepted(snapshot, write, target.version_kind), write, log, changes=changed, meaning=options.meaning()
-        )
+        accepted = as_accepted(snapshot, target.write, target.version_kind)
+        event_log.append(accepted, write, log, changes=changed, meaning=options.meaning())
     if not changed and before is not None:
         return counts, None
     return counts, _commit(taken.changes(found, rows, shape), before, replace(target, write=write))
