@@ -30,6 +30,7 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     if run.progress.evidence:
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
     outcome = _processed(run, batch, raw)
+    batch.tell("quarantine_written")
     outcome = replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes))
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
     if run.plan.state is not None:
@@ -39,7 +40,9 @@ def advance(run: Run, batch: Batch, raw: DataFrame, record: RunRecord, pin: Mapp
     so_far = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
     run.progress = with_record(run, so_far, batch, outcome, began)
     progress.save(run.folder, run.progress)
+    batch.tell("progress_saved")
     progress.end(run.folder)
+    batch.tell("batch_ended")
     if "_copy" in pin:
         forget_rows(run.copies, pin["_copy"])
     run.watch(f"{done.rows_read:,} rows")

@@ -88,6 +88,7 @@ def _take_pins(run: Run, ending: Ending) -> None:
         if raw is None:
             return
         progress.begin(run.folder, run.progress, intent)
+        batch.tell("batch_begun")
         run.record = advance(run, batch, raw, run.record, pin)
         ending.batch_done()
 
