@@ -81,7 +81,7 @@ env: dev
 tests:
   - name: a
   - name: b
-    given: {rows: {bronze.t: [{id: 1}], bronze.u: {schema: id int, rows: [[1], {id: 2}]}}, files: {a.csv: text, b.json: [{id: 1}]}}
+    given: {rows: {bronze.t: [{id: 1}], bronze.u: {schema: id int, rows: [[1], {id: 2}]}}, files: {a.csv: text, b.json: [{id: 1}]}, events: [{value: {id: 1}}, {key: k, topic: t, headers: {a: b}}]}
     when: shuffle
     expect: {rows: {silver.t: []}, quarantine: [{row: {id: 1}, reasons: [r]}], counts: {rows_read: 1}, error: text}
   - name: c
@@ -100,6 +100,7 @@ BAD_TEST = {
     "a wrong table's name": TEST.replace("silver.t:", "t:"),
     "a row that is none": TEST.replace("[{id: 1}], bronze.u", "[1], bronze.u"),
     "rows without their schema": TEST.replace("schema: id int, ", ""),
+    "an event with an unknown key": TEST.replace("{key: k,", "{kye: k,"),
     "a broken row without a reason": TEST.replace(", reasons: [r]", ""),
 }
 CONTRACT = "name: t\nkeys: [id]\nfields:\n  - {name: id, type: int, required: true}\n"

@@ -51,7 +51,7 @@ def test_a_wrong_file_is_refused_with_all_its_problems(tmp_path, monkeypatch):
     assert "t.yml:9: " in said
     assert "Did you mean 'rows_read'?" in said
     assert "t.yml:10: 'tests.2.name' is missing" in said
-    assert "t.yml:10: unknown key 'row'. Did you mean 'rows'? Known: files, rows." in said
+    assert "t.yml:10: unknown key 'row'. Did you mean 'rows'? Known: events, files, rows." in said
     assert "t.yml:12: 'tests.2.expect.quarantine.0.reasons' is missing" in said
 
 
@@ -249,6 +249,46 @@ def test_a_test_that_does_not_hold_says_why_and_is_recorded(project, capsys, mon
     project.write("tests/jobs/silver_orders.yml", "test: []\n")
     assert command(["test"]) != 0
     assert "tests/jobs/silver_orders.yml:1: unknown key 'test'. Did you mean 'tests'?" in capsys.readouterr().out
+
+
+KAFKA = """
+layer: bronze
+source:
+  kafka: {bootstrap_servers: "${KAFKA_SERVERS}", topics: orders, schema: "id bigint, name string"}
+sink:
+  append: {table: bronze.orders}
+"""
+EVENTS = """\
+tests:
+  - name: each event is taken once, and what is no JSON is quarantined
+    given:
+      - events:
+          - {key: k1, value: {id: 1, name: Ada}, headers: {from: test}}
+          - {value: no JSON}
+      - events: [{topic: orders, value: {id: 2}}]
+    when: [rerun, shuffle, {crash_at: progress}]
+    expect:
+      rows:
+        bronze.orders:
+          - {id: 1, name: Ada, _topic: orders, _key: k1}
+          - {id: 2, _topic: orders}
+      counts: {rows_read: 3, rows_quarantined: 1}
+"""
+ODD_EVENTS = "tests: [{name: odd, given: {events: [{topic: order}]}, expect: {}}]"
+
+
+def test_events_reach_topics_of_the_test_s_own_that_are_gone_after_it(project, broker, capsys, monkeypatch):
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("KAFKA_SERVERS", broker.servers)
+    project.job("bronze_orders", KAFKA)
+    project.write("tests/jobs/bronze_orders.yml", EVENTS)
+    assert command(["test"]) == 0, capsys.readouterr().out
+    for name in broker.admin.list_topics(timeout=5).topics:
+        if name.startswith("orders.test-"):
+            broker._wait(name, there=False)
+    project.write("tests/jobs/bronze_orders.yml", ODD_EVENTS)
+    assert command(["test"]) == 1
+    assert "bronze_orders reads no topic 'order'. Did you mean 'orders'?" in capsys.readouterr().out
 
 
 def test_a_job_without_tests_is_named(tmp_path, monkeypatch, capsys):

@@ -33,8 +33,17 @@ class TypedRows(Strict):
     )
 
 
+class Event(Strict):
+    """A message of a topic."""
+
+    topic: str | None = Field(None, description="One of the job's topics; the first, where it is left out.")
+    key: str | None = None
+    value: str | dict[str, Any] | None = Field(None, description="A text as it stands, or a mapping, sent as JSON.")
+    headers: dict[str, str] = Field(default_factory=dict)
+
+
 class Given(Strict):
-    """What is there before a run: rows of tables, files of the job's source."""
+    """What is there before a run: rows of tables, files or events of the job's source."""
 
     rows: dict[TableName, list[dict[str, Any]] | TypedRows] = Field(
         default_factory=dict,
@@ -43,6 +52,9 @@ class Given(Strict):
     files: dict[str, str | list[dict[str, Any]]] = Field(
         default_factory=dict,
         description="By name, in the folder of the job's source: a file's text, or rows, written as the name's ending says.",
+    )
+    events: list[Event] = Field(
+        default_factory=list, description="In topics of the test's own, on the brokers that the job's source names."
     )
 
 

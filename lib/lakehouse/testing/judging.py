@@ -12,7 +12,7 @@ from lakehouse.testing.differences import difference
 from lakehouse.testing.running import Found
 from lakehouse.testing.values import plain
 
-_OF_THE_RUN = {"_ingested_at", "_run_id"}  # what differs from run to run by nature
+_OF_THE_RUN = {"_ingested_at", "_run_id", "_timestamp"}  # what differs from run to run by nature
 _COUNTED = ("rows_read", "rows_valid", "rows_quarantined", "rows_dropped", "rows_late", "rows_open")
 
 
