@@ -15,7 +15,7 @@ from lakehouse.lease import held
 from lakehouse.planning.plan import Plan
 from lakehouse.planning.planner import plan_job
 from lakehouse.testing.differences import Different
-from lakehouse.testing.faults import crash_at
+from lakehouse.testing.faults import Fault, crash_at
 from lakehouse.testing.given_events import own_topics
 from lakehouse.testing.giving import Ground, in_order, types_of
 from lakehouse.testing.lakes import Lake
@@ -89,15 +89,19 @@ def _run_batches(test: JobTest, way: Way, ground: Ground) -> str | None:
     return error
 
 
-def _run(plan: Plan, spark: SparkSession) -> str | None:
-    """Runs the job until nothing new is there; the message of its failure."""
+def _run(plan: Plan, spark: SparkSession, fault: Fault | None = None) -> str | None:
+    """Runs the job until nothing new is there; the message of its failure, None where it succeeds or dies of the fault.
+
+    Raises KeyboardInterrupt where it was the user who interrupted it.
+    """
     from lakehouse.pipeline.run import run_plan
 
     try:
         with held(plan.layout, api.lease_names([plan])):
             run_plan(plan, spark, api.ending_of(plan, once=True))
-    except Interrupted:
-        raise
+    except Interrupted as error:
+        if fault is None or not fault.hit:
+            raise KeyboardInterrupt from error
     except LakehouseError as error:
         return str(error)
     return None
@@ -105,11 +109,7 @@ def _run(plan: Plan, spark: SparkSession) -> str | None:
 
 def _dies(plan: Plan, way: CrashAt, spark: SparkSession) -> int:
     with crash_at(way.crash_at, plan.name) as fault:
-        try:
-            _run(plan, spark)
-        except Interrupted:
-            if not fault.hit:
-                raise
+        _run(plan, spark, fault)
     return int(fault.hit)
 
 
