@@ -11,7 +11,6 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from broker import kafka_broker
-from lakehouse import get_spark
 from lakehouse import run as run_job
 from lakehouse.runs import RunRecord
 from postgres import postgres
@@ -24,13 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         needs_demo = "demo" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("demo" if needs_demo else item.path.stem))
-
-
-@pytest.fixture(scope="session")
-def spark():
-    session = get_spark("tests")
-    yield session
-    session.stop()
 
 
 @pytest.fixture(scope="session")

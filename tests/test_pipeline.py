@@ -7,8 +7,8 @@ import json
 import pytest
 
 from conftest import balanced
-from lakehouse import ConfigError, DataError, LakehouseError, SinkError, quarantine, runs
-from lakehouse.pipeline import progress
+from lakehouse import ConfigError, DataError, LakehouseError, SinkError
+from lakehouse.testing.faults import crash_at
 
 BRONZE = """
 layer: bronze
@@ -115,28 +115,13 @@ def test_every_run_is_on_record_also_a_failed_one(shop):
     assert "bronze.nothing" in states["silver_orders"][1]
 
 
-@pytest.mark.parametrize("step", ["silver.orders/0", "quarantine", "progress", "record"])
-def test_a_run_that_died_is_finished_by_the_next_one(shop, monkeypatch, step):
+@pytest.mark.parametrize("step", ["write", "quarantine", "progress", "record"])
+def test_a_run_that_died_is_finished_by_the_next_one(shop, step):
     """The fault lies right after each write of a run; the tables end as if it had never been."""
     shop.run("bronze_orders")
-    died = []
-
-    def dies(*_, **__):
-        died.append(step)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        if step == "silver.orders/0":
-            patch.setattr(quarantine, "write", dies)
-        elif step == "quarantine":
-            patch.setattr(progress, "save", dies)
-        elif step == "progress":
-            patch.setattr(progress, "end", dies)
-        else:
-            patch.setattr(runs, "append", lambda layout, record: dies())
-        with pytest.raises((LakehouseError, KeyboardInterrupt)):
-            shop.run("silver_orders")
-    assert died
+    with crash_at(step, "silver_orders") as fault, pytest.raises(LakehouseError, match="was interrupted"):
+        shop.run("silver_orders")
+    assert fault.hit
     record = shop.run("silver_orders")
     assert record.state == "succeeded"
     assert silver(shop) == [(1, "2.50", "a2")]

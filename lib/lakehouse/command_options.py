@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakehouse.command_words import Command, Parser
 from lakehouse.contract_options import CONTRACT
+from lakehouse.project_options import PROJECT
 
 
 def run_options(parser: Parser) -> None:
@@ -54,6 +55,13 @@ def stop_options(parser: Parser) -> None:
     parser.add_argument("jobs", nargs="+", metavar="JOB", help="a name in conf/ or a path to a YAML file")
     parser.add_argument(
         "--timeout", type=_positive, default=60, metavar="SECONDS", help="how long to wait for the batch in hand (60)"
+    )
+
+
+def test_options(parser: Parser) -> None:
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help="jobs with a file in tests/jobs (all)")
+    parser.add_argument(
+        "--record", action="store_true", help="write what was found as `expect` into the tests that do not hold"
     )
 
 
@@ -136,7 +144,13 @@ def expectations_options(parser: Parser) -> None:
 
 
 def schema_options(parser: Parser) -> None:
-    parser.add_argument("--contract", action="store_true", help="that of the files in conf/contracts")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--contract", action="store_true", help="that of the files in conf/contracts")
+    kind.add_argument("--env", action="store_true", help="that of the files in conf/env")
+    kind.add_argument("--test", action="store_true", help="that of the files in tests/jobs")
+    parser.add_argument(
+        "--to", metavar="FOLDER", help="write all of them: job.json, contract.json, env.json, job_test.json"
+    )
 
 
 def _limit_options(parser: Parser) -> None:
@@ -172,6 +186,7 @@ STREAM = (
 )  # fmt: skip
 
 COMMANDS = (
+    *PROJECT,
     Command(
         "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
     ),
@@ -187,6 +202,7 @@ COMMANDS = (
         "checkpoint", "stream_commands.checkpoint", "list what jobs have taken, show one job's, move it in its source, or copy it for a job's new name",
         "checkpoint reset silver_orders --to version:12", checkpoint_options,
     ),
+    Command("test", "test_commands.test", "run the YAML tests of jobs, or record what they give", "test silver_orders", test_options),
     Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
     Command(
         "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list rules",
@@ -233,7 +249,7 @@ COMMANDS = (
         "expectations export silver_orders", expectations_options,
     ),
     Command(
-        "schema", "commands.schema", "print the JSON Schema of a job's YAML, or of a contract's", "schema > job.schema.json",
+        "schema", "commands.schema", "print the JSON Schema of a job's YAML, of a contract's, an environment's or a test's", "schema > job.schema.json",
         schema_options,
     ),
     Command("doctor", "commands.doctor", "check Java, JARs, versions and storage; names the remedy for each", "doctor"),

@@ -182,10 +182,18 @@ def show_runs(options: argparse.Namespace) -> int:
 
 
 def schema(options: argparse.Namespace) -> int:
-    """Prints the JSON Schema of a job's YAML, or of a contract's."""
-    from lakehouse.planning.job_schema import contract_schema, job_schema
+    """Prints the JSON Schema of a job's YAML, of a contract's, an environment's or a test's, or writes all of them."""
+    from lakehouse.planning.job_schema import schemas
+    from lakehouse.storage import write_text
 
-    print(json.dumps(contract_schema() if options.contract else job_schema(), indent=2))
+    found = schemas()
+    if options.to is None:
+        asked = {"contract": options.contract, "env": options.env, "job_test": options.test}
+        print(json.dumps(found[next((kind for kind, is_asked in asked.items() if is_asked), "job")], indent=2))
+        return 0
+    for kind, one in found.items():
+        write_text(f"{options.to}/{kind}.json", json.dumps(one, indent=1) + "\n")
+        print(f"{options.to}/{kind}.json")
     return 0
 
 

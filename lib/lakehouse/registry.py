@@ -69,7 +69,8 @@ Sql = Annotated[str, AfterValidator(_at_run_start), Field(json_schema_extra={"fo
 Measures = Annotated[dict[str, Sql], Field(min_length=1)]
 """Figures of a group of rows, `{name: sql}`."""
 
-Columns = Annotated[list[str], BeforeValidator(_as_list)]
+_COLUMNS = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
+Columns = Annotated[list[str], BeforeValidator(_as_list), WithJsonSchema(_COLUMNS)]
 """One column's name or a list of them."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+\.[A-Za-z0-9_]+$")]

@@ -51,6 +51,7 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
         require_gate(batch, raw, known)
     said = judged_by_suite(batch, raw, one.rows, known) if known is not None else []
     written = [write_to(batch, raw, one.rows, sink, known) for sink in batch.plan.sinks]
+    batch.tell("targets_written")
     known = known or _taken_by(written, one) or taken_from_everything(batch, raw)
     batch = _informed(batch, known)
     known = completed(batch, raw, known)

@@ -12,7 +12,7 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import lake, rule_results
+from lakehouse import lake, log, rule_results
 from lakehouse.batches.cdc_rows import with_refused
 from lakehouse.batches.event_times import flagged_untimed, times_of
 from lakehouse.batches.job_columns import shape_of
@@ -68,6 +68,10 @@ class Batch:
     def checks(self) -> list[tuple[RuleStep, Check]]:
         """The rules that name rows as columns, each with its step; a set rule's is there once its flag is."""
         return checks_of(self.plan, self.now if self.clock is None else self.clock)
+
+    def tell(self, event: str) -> None:
+        """An event for a step of the batch that stays when the run dies right behind it."""
+        log.event(event, run_id=self.run_id, job=self.plan.name, batch=self.number)
 
     def profiles(self, rule: str) -> list[Any]:
         """What a rule on the whole batch kept of earlier accepted runs, the newest first."""

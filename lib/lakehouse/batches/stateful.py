@@ -69,6 +69,7 @@ def process_stateful(batch: Batch, rows: DataFrame, seen: Seen) -> Outcome:
     written = [_write(batch, rows, given, sink, held, known) for sink in plan.sinks]
     late = save_late(batch, held.rows, seen.watermark) if held.figures.get("missed") else None
     written += [late] if late is not None else []
+    batch.tell("targets_written")
     broken = _save_broken(batch, held, "quarantine", seen)
     counts = held.counts | totals([item for item in written if item.target != plan.late])
     state = {name: value for name, value in held.figures.items() if name.partition(":")[0] in _STATE}

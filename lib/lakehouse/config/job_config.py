@@ -91,22 +91,40 @@ class Expectations(Strict):
 class JobConfig(Strict):
     """One job, as its YAML says; the options of sources, rules, transforms and sinks are checked by the plan."""
 
-    layer: Literal["bronze", "silver", "gold"]
-    description: str | None = None
-    tags: list[str] = Field(default_factory=list)
-    source: Word
-    read: Literal["incremental", "full"] | None = None
-    inputs: list[Annotated[str, Field(pattern=TABLE_NAME)]] = Field(default_factory=list)
-    contract: str | None = None
+    layer: Literal["bronze", "silver", "gold"] = Field(
+        description="bronze keeps rows as they came, silver valid ones, gold what is asked of them."
+    )
+    description: str | None = Field(None, description="What one row of the table is.")
+    tags: list[str] = Field(
+        default_factory=list, description="Words to select jobs by: `lakehouse run --select tag:x`."
+    )
+    source: Word = Field(description="What is read: one source with its options.")
+    read: Literal["incremental", "full"] | None = Field(
+        None, description="`incremental` takes what no earlier run took, `full` everything each time."
+    )
+    inputs: list[Annotated[str, Field(pattern=TABLE_NAME)]] = Field(
+        default_factory=list, description="Further tables that joins, lookups and SQL may name."
+    )
+    contract: str | None = Field(
+        None, description="conf/contracts/<name>.yml: types, rules and comments of the rows read."
+    )
     schema_: str | None = Field(None, alias="schema", description="Spark DDL: `id bigint, name string`.")
-    rules: list[Word] = Field(default_factory=list)
+    rules: list[Word] = Field(default_factory=list, description="What each row, or the whole batch, must satisfy.")
     quality_gate: QualityGate | None = None
-    allow_empty: bool = False
-    quarantine: Annotated[str, Field(pattern=TABLE_NAME)] | None = None
-    transforms: list[Word] = Field(default_factory=list)
-    sink: Word | None = None
-    sinks: list[dict[str, Any]] | None = Field(None, min_length=1)
-    exclusive: bool = False
+    allow_empty: bool = Field(False, description="Whether new input of 0 rows passes the gate.")
+    quarantine: Annotated[str, Field(pattern=TABLE_NAME)] | None = Field(
+        None, description="The table of broken rows, where it is not the target's name with __quarantine."
+    )
+    transforms: list[Word] = Field(default_factory=list, description="What is made of the valid rows, in this order.")
+    sink: Word | None = Field(None, description="Where the rows go: one sink with its options.")
+    sinks: list[dict[str, Any]] | None = Field(
+        None, min_length=1, description="Several sinks, each with the rows that its `where` takes."
+    )
+    exclusive: bool = Field(
+        False, description="Whether each row goes to the first of the sinks that takes it, and no other."
+    )
     stream: Stream | None = None
     expectations: Expectations | None = None
-    spark: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    spark: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Spark SQL settings for this job alone."
+    )

@@ -23,12 +23,14 @@ _IN_PLACE = {"layer": "silver", "source": {"rows": {}}}  # of what is missing or
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class _Environment(Strict):
+class Environment(Strict):
     """`conf/env/<name>.yml`: what lies over every job, over single ones, and variables that the environment does not set."""
 
-    all: dict[str, Any] = Field(default_factory=dict)
-    jobs: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    variables: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    all: dict[str, Any] = Field(default_factory=dict, description="Keys that lie over those of every job.")
+    jobs: dict[str, dict[str, Any]] = Field(default_factory=dict, description="By job the keys that lie over its own.")
+    variables: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="What `${NAME}` means where the environment does not say it."
+    )
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,11 @@ def of_document(model: type[Model], document: Document) -> tuple[Model, Source]:
     return found, source
 
 
-def _environment(file: Path, job: str) -> tuple[_Environment, Source]:
+def _environment(file: Path, job: str) -> tuple[Environment, Source]:
     """An environment's file; raises ConfigError with every problem in it, a job that is not there among them."""
     document = read_yaml(file)
     source = source_of(document)
-    overlay, problems = checked_options(_Environment, document.value or {}, source)
+    overlay, problems = checked_options(Environment, document.value or {}, source)
     jobs = {found.stem for found in file.parents[1].glob("*.yml")} | {job}
     for name in set(overlay.jobs) - jobs if overlay else ():
         problems.append(source.problem(("jobs", name), f"there is no job '{name}'.{did_you_mean(name, jobs)}"))
@@ -111,7 +113,7 @@ def _environment(file: Path, job: str) -> tuple[_Environment, Source]:
 
 
 def _overlaid(
-    value: dict[str, Value], below: Source, overlay: _Environment, above: Source, job: str
+    value: dict[str, Value], below: Source, overlay: Environment, above: Source, job: str
 ) -> tuple[dict[str, Value], Source]:
     """The job under an environment, its `all:` keys first, then those under `jobs: {<job>: ...}`, and where each key stands."""
     lines = dict(below.lines)

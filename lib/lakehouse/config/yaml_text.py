@@ -100,6 +100,12 @@ def yaml_text(value: Any) -> str:
     )
 
 
+def yaml_line(value: Any) -> str:
+    """The value as YAML on one line."""
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, allow_unicode=True, width=10**6)
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
 def _require_harmless(text: str, document: Document) -> None:
     """Walks the events, which needs no recursion: refuses tags and deep nesting before anything is built."""
     depth = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.errors import DataError, LakehouseError, passing
 from lakehouse.kafka.client import PATIENCE, Cluster
+
+_LOOK = 0.05  # seconds between two looks whether a new topic is known
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,31 @@ def topics_of(cluster: Cluster, names: Sequence[str], failure: type[LakehouseErr
         )
         for name, topic in found.items()
     }
+
+
+def make_topics(cluster: Cluster, names: Sequence[str]) -> None:
+    """Makes topics with as many partitions and copies as their brokers give by themselves; returns once they are known."""
+    with _admin(cluster, DataError) as (admin, jvm):
+        unsaid, wanted = jvm.java.util.Optional.empty(), jvm.java.util.ArrayList()
+        for name in names:
+            wanted.add(jvm.org.apache.kafka.clients.admin.NewTopic(name, unsaid, unsaid))
+        admin.createTopics(wanted).all().get(PATIENCE, jvm.java.util.concurrent.TimeUnit.SECONDS)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and not _are_known(admin, jvm, names):
+            time.sleep(_LOOK)  # the controller answers a moment before its brokers know
+
+
+def _are_known(admin: Any, jvm: Any, names: Sequence[str]) -> bool:
+    described = admin.describeTopics(jvm.java.util.ArrayList(list(names))).topicNameValues()
+    return all(_described(described.get(name), jvm) is not None for name in names)
+
+
+def drop_topics(cluster: Cluster, names: Sequence[str]) -> None:
+    """Takes topics away, with all that is in them."""
+    with _admin(cluster, DataError) as (admin, jvm):
+        admin.deleteTopics(jvm.java.util.ArrayList(list(names))).all().get(
+            PATIENCE, jvm.java.util.concurrent.TimeUnit.SECONDS
+        )
 
 
 def unreachable(cluster: Cluster, said: object) -> str:

@@ -37,6 +37,7 @@ def advance(run: Run, batch: Batch, raw: DataFrame | None, record: RunRecord, pi
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
     outcome = _processed(run, batch, raw) if raw is not None else Outcome({})
     outcome = with_bad_files(batch, pin, replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes)))
+    batch.tell("quarantine_written")
     if "replayed" in pin:
         mark_replayed(batch, pin)
     done = with_outcome(record, outcome, batch_inputs(batch, pin))
@@ -47,7 +48,9 @@ def advance(run: Run, batch: Batch, raw: DataFrame | None, record: RunRecord, pi
     so_far = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
     run.progress = with_record(run, so_far, batch, outcome, began)
     progress.save(run.folder, run.progress)
+    batch.tell("progress_saved")
     progress.end(run.folder)
+    batch.tell("batch_ended")
     drop_old_parts(run.folder, run.progress, before)
     _tell_source(run, pin)
     run.watch(f"{done.rows_read:,} rows")

@@ -160,6 +160,7 @@ def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
         ending.batch_done()
         return
     progress.begin(run.folder, run.progress, intent)
+    batch.tell("batch_begun")
     run.record = advance(run, batch, rows, run.record, {})
     ending.batch_done()
 

@@ -49,6 +49,7 @@ def take_once(run: Run, pin: Mapping[str, Any]) -> bool:
     if raw is None and reads_any(pin):
         return False
     progress.begin(run.folder, run.progress, intent)
+    batch.tell("batch_begun")
     run.record = advance(run, batch, raw, run.record, pin)
     return True
 

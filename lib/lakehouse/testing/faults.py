@@ -1,0 +1,57 @@
+"""A run that dies at a step of its path: at the event that the pipeline logs for it, as Ctrl-C would have it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lakehouse.config.job_tests import CrashPoint
+from lakehouse.log import LOGGER
+
+_EVENTS: dict[CrashPoint, str] = {
+    "begin": "batch_begun",
+    "write": "targets_written",
+    "quarantine": "quarantine_written",
+    "progress": "progress_saved",
+    "record": "batch_ended",
+}
+
+
+@dataclass
+class Fault:
+    """Whether the step was reached: a fault that never hit proves nothing."""
+
+    hit: bool = False
+
+
+class _Dies(logging.Handler):
+    """Interrupts a job's run at the first event of one name."""
+
+    def __init__(self, job: str, event: str, fault: Fault) -> None:
+        super().__init__(logging.INFO)
+        self._job, self._event, self._fault = job, event, fault
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = json.loads(record.getMessage())
+        if said["event"] == self._event and said.get("job") == self._job and not self._fault.hit:
+            self._fault.hit = True
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def crash_at(step: CrashPoint, job: str) -> Iterator[Fault]:
+    """Within it the job's first run that reaches the step dies there, with nothing done behind it."""
+    fault, handed_on = Fault(), logging.getLogger("py4j.clientserver")
+    handler, level = _Dies(job, _EVENTS[step], fault), LOGGER.level
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate, handed_on.disabled = False, True  # Spark's bridge to Python tells of the fault in forty lines
+    try:
+        yield fault
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
+        LOGGER.propagate, handed_on.disabled = True, False
