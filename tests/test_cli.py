@@ -14,7 +14,7 @@ import pytest
 
 from lakehouse import reports, runs
 from lakehouse.cli import command
-from lakehouse.diagnosis import java_version
+from lakehouse.diagnosis.programs import java_version
 from lakehouse.planning import graph
 from lakehouse.planning.planner import plan_job
 from shop import LAKEHOUSE, ROOT

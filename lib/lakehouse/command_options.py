@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakehouse.command_words import Command, Parser
 from lakehouse.contract_options import CONTRACT
+from lakehouse.look_options import LOOK
 
 
 def run_options(parser: Parser) -> None:
@@ -55,12 +56,6 @@ def stop_options(parser: Parser) -> None:
     parser.add_argument(
         "--timeout", type=_positive, default=60, metavar="SECONDS", help="how long to wait for the batch in hand (60)"
     )
-
-
-def plan_options(parser: Parser) -> None:
-    parser.add_argument("jobs", nargs="+", metavar="JOB")
-    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
-    parser.add_argument("--no-spark", action="store_true", help="check names and options only, in a second")
 
 
 def list_options(parser: Parser) -> None:
@@ -164,6 +159,10 @@ def stream_flush_options(parser: Parser) -> None:
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 
+def doctor_options(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 STREAM = (
     Command(
         "flush", "stream_commands.stream_flush", "take what is new, then close the windows that still wait for more",
@@ -187,7 +186,7 @@ COMMANDS = (
         "checkpoint", "stream_commands.checkpoint", "list what jobs have taken, show one job's, move it in its source, or copy it for a job's new name",
         "checkpoint reset silver_orders --to version:12", checkpoint_options,
     ),
-    Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
+    *LOOK,
     Command(
         "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list rules",
         list_options,
@@ -236,7 +235,10 @@ COMMANDS = (
         "schema", "commands.schema", "print the JSON Schema of a job's YAML, or of a contract's", "schema > job.schema.json",
         schema_options,
     ),
-    Command("doctor", "commands.doctor", "check Java, JARs, versions and storage; names the remedy for each", "doctor"),
+    Command(
+        "doctor", "commands.doctor", "check Java, JARs, versions, settings, disks and storage; names the remedy for each",
+        "doctor --json", doctor_options,
+    ),
     Command(
         "sample-data", "commands.sample_data", "write the example shop's landing data", "sample-data --days 3", sample_data_options
     ),

@@ -148,19 +148,6 @@ def _exit_code(results: Sequence[graph.Result]) -> int:
     return 0 if not errors else errors[0].exit_code if isinstance(errors[0], LakehouseError) else 1
 
 
-def plan(options: argparse.Namespace) -> int:
-    """Shows each job's hops and problems; with Spark, columns and SQL are resolved too."""
-    plans = api.planned([find_job(name, Path.cwd()) for name in options.jobs], options.env)
-    for item in plans:
-        print(reports.plan_text(item))
-        if not options.no_spark:
-            from lakehouse.pipeline.run import check_plan
-
-            for line in check_plan(item, session.get_spark(item.name, short=True)):
-                print(line)
-    return 0
-
-
 def show_list(options: argparse.Namespace) -> int:
     """Lists jobs, or registered words."""
     if options.what == "jobs":
@@ -190,13 +177,16 @@ def schema(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Checks what a run needs; 0 where all is well."""
-    from lakehouse.diagnosis import diagnose
+    """Checks what a run needs; 0 where nothing stops one."""
+    from lakehouse.diagnosis.checks import diagnose
 
     findings = diagnose(api.layout().root)
-    for finding in findings:
-        print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}" + ("" if finding.ok else f"\n     {finding.remedy}"))
-    return 0 if all(finding.ok for finding in findings) else 1
+    good = all(finding.state != "bad" for finding in findings)
+    if options.json:
+        print(json.dumps({"ok": good, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        print("\n".join(reports.finding_text(finding.what, finding.state, finding.remedy) for finding in findings))
+    return 0 if good else 1
 
 
 def sample_data(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from lakehouse.planning.graph import Result
 from lakehouse.planning.plan import Plan, SinkStep, Step
 from lakehouse.runs import RunRecord, query
 from lakehouse.tables import Layout
+from lakehouse.terminal import cut, fitted, is_coloured, painted, width
 
 _SUBSCRIPT = "|/-\\"
 
@@ -75,8 +76,8 @@ class Progress:
                 now, mark = time.monotonic(), _SUBSCRIPT[turn % 4]
                 lines = [f"{mark} {job}  {now - began:.0f} s  {text}" for job, (began, text) in self._jobs.items()]
                 lines = lines or ([f"{mark} {self._note}"] if self._note else [])
-                width = shutil.get_terminal_size().columns - 1
-                sys.stderr.write("".join(f"{line[:width]}\n" for line in lines))
+                most = shutil.get_terminal_size().columns - 1
+                sys.stderr.write("".join(f"{line[:most]}\n" for line in lines))
                 sys.stderr.flush()
                 self._shown = len(lines)
 
@@ -129,11 +130,12 @@ def records_table(records: Sequence[RunRecord]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right."""
-    widths = [max(len(str(row[index])) for row in (head, *rows)) for index in range(len(head))]
+    """Columns as wide as their widest cell, cut where a terminal's window is narrower; numbers to the right."""
+    widths = fitted([max(len(str(row[index])) for row in (head, *rows)) for index in range(len(head))], width())
     numeric = [all(_is_number(row[index]) for row in rows) for index in range(len(head))]
-    lines = [[str(cell).rjust(width) if right else str(cell).ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
-             for row in (head, ["-" * width for width in widths], *rows)]  # fmt: skip
+    lines = [[cut(str(cell), most).rjust(most) if right else cut(str(cell), most).ljust(most)
+              for cell, most, right in zip(row, widths, numeric, strict=True)]
+             for row in (head, ["-" * most for most in widths], *rows)]  # fmt: skip
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
@@ -251,6 +253,13 @@ def replayed_line(table: str, job: str, record: RunRecord | None) -> str:
         f"({record.rows_inserted:,} inserted, {record.rows_updated:,} updated, {record.rows_deleted:,} deleted, "
         f"{record.rows_unchanged:,} unchanged){dropped}{again}"
     )
+
+
+def finding_text(what: str, state: str, remedy: str) -> str:
+    """What a look at the machine found, and below it the remedy where there is something to mend."""
+    mark, colour = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow")}.get(state, ("BAD ", "red"))
+    line = f"{painted(mark, colour, on=is_coloured())} {what}"
+    return f"{line}\n     {remedy}" if remedy else line
 
 
 def demo_tables(layout: Layout) -> str:
