@@ -24,7 +24,7 @@ LAYERS = {
     0: "command_words errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types contract_options frames interrupts look_options observations refusals registry spark_errors storage terminal",
     2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files typed_files",
-    3: "batch_log cdc_formats conform databases diagnosis expectations kafka lake landing profiling rule_results table_log transforms upserts",
+    3: "batch_log cdc_formats completion conform databases diagnosis expectations kafka lake landing profiling rule_results table_log transforms upserts",
     4: "planning sources targets",
     5: "change_data contracts flow_svg flow_text quarantine reports",
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",

@@ -60,6 +60,7 @@ def stop_options(parser: Parser) -> None:
 
 def list_options(parser: Parser) -> None:
     parser.add_argument("what", nargs="?", default="jobs", choices=["jobs", "sources", "rules", "transforms", "sinks"])
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def runs_options(parser: Parser) -> None:
@@ -172,7 +173,8 @@ STREAM = (
 
 COMMANDS = (
     Command(
-        "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
+        "run", "commands.run", "run jobs, in the order of what they read and write",
+        "run silver_orders\nrun --select +gold_daily_revenue --env dev", run_options,
     ),
     Command(
         "stop", "stream_commands.stop", "ask a running job to end after the batch in hand, from another shell",
@@ -184,11 +186,12 @@ COMMANDS = (
     ),
     Command(
         "checkpoint", "stream_commands.checkpoint", "list what jobs have taken, show one job's, move it in its source, or copy it for a job's new name",
-        "checkpoint reset silver_orders --to version:12", checkpoint_options,
+        "checkpoint list\ncheckpoint show silver_orders\ncheckpoint reset silver_orders --to version:12\n"
+        "checkpoint copy silver_orders silver_orders_new", checkpoint_options,
     ),
     *LOOK,
     Command(
-        "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list rules",
+        "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list\nlist rules",
         list_options,
     ),
     Command("runs", "commands.show_runs", "show the last runs", "runs silver_orders", runs_options),
@@ -198,12 +201,13 @@ COMMANDS = (
     ),
     Command(
         "quarantine", "quarantine_commands.quarantine", "list broken rows, show, mend, replay or discard them",
-        "quarantine fix 16fe7b --set amount=12.50 --why 'a typing error', then: ... replay 16fe7b", quarantine_options,
+        "quarantine list silver.orders\nquarantine show 16fe7b\nquarantine fix 16fe7b --set amount=12.50 --why 'a typing error'\n"
+        "quarantine replay 16fe7b\nquarantine discard silver.orders --rule status_is_known --why 'test orders'", quarantine_options,
     ),
     Command(
         "quality", "quality_commands.quality",
         "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers",
-        "quality silver.orders", quality_options,
+        "quality silver.orders\nquality --anomalies", quality_options,
     ),
     Command(
         "history", "table_commands.history", "print the versions of one key, with the events that they came from",
@@ -229,7 +233,8 @@ COMMANDS = (
     Command(
         "expectations", "expectation_commands.expectations",
         "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said",
-        "expectations export silver_orders", expectations_options,
+        "expectations export silver_orders\nexpectations import suite.json --job silver_orders\nexpectations docs --to site",
+        expectations_options,
     ),
     Command(
         "schema", "commands.schema", "print the JSON Schema of a job's YAML, or of a contract's", "schema > job.schema.json",

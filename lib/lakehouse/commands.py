@@ -8,13 +8,13 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lakehouse import api, interrupts, reports, runs, session
+from lakehouse import api, interrupts, registry, reports, runs, session
 from lakehouse.config.project_files import conf_folder, find_job, job_files, own_conf
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lease import held
@@ -150,10 +150,39 @@ def _exit_code(results: Sequence[graph.Result]) -> int:
 
 def show_list(options: argparse.Namespace) -> int:
     """Lists jobs, or registered words."""
-    if options.what == "jobs":
+    if options.json:
+        for item in _listed(options.what):
+            print(json.dumps(item, default=str))
+    elif options.what == "jobs":
         print(reports.jobs_table(api.planned(job_files(conf_folder(Path.cwd())), None)))
     else:
         print(reports.words_page(options.what.removesuffix("s")))
+    return 0
+
+
+def _listed(what: str) -> Iterator[dict[str, Any]]:
+    """The same as values."""
+    if what == "jobs":
+        for item in api.planned(job_files(conf_folder(Path.cwd())), None):
+            config = item.job.config
+            yield {"job": item.name, "layer": config.layer, "tags": config.tags, "reads": item.inputs or [item.source.name],
+                   "writes": item.outputs, "description": config.description, "file": str(item.job.file)}  # fmt: skip
+    else:
+        for kind in [kind for kind in registry.KINDS if kind.removeprefix("set_") == what.removesuffix("s")]:
+            for entry in registry.known(kind):
+                yield {
+                    "name": entry.name,
+                    "kind": kind,
+                    "summary": entry.summary,
+                    "options": entry.options.model_json_schema(),
+                }
+
+
+def completion(options: argparse.Namespace) -> int:
+    """Prints what a shell evaluates to complete `lakehouse`."""
+    from lakehouse.completion import shell_code
+
+    print(shell_code(options.shell))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The options of the commands that look and write nothing: `plan`, `show`, `sql`, `graph`."""
+"""The options of the commands that look and write nothing: `plan`, `show`, `sql`, `graph`, `completion`."""
 
 from __future__ import annotations
 
@@ -43,14 +43,18 @@ def graph_options(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object: nodes and edges")
 
 
+def completion_options(parser: Parser) -> None:
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"])
+
+
 LOOK = (
     Command(
         "plan", "plan_commands.plan", "show what a run would read, create, write and alter, and every problem; writes nothing",
-        "plan silver_orders", plan_options,
+        "plan silver_orders\nplan silver_orders gold_fct_orders --json", plan_options,
     ),
     Command(
         "show", "show_commands.show", "show a table: columns, size, rows, last versions and who made them, first rows; needs no Spark",
-        "show silver.orders --rows 5", show_options,
+        "show silver.orders --rows 5\nshow silver.orders --as-of 2026-01-31T06:00", show_options,
     ),
     Command(
         "sql", "sql_commands.sql", "run a query over the lake's tables and print its rows; writes nothing",
@@ -58,6 +62,10 @@ LOOK = (
     ),
     Command(
         "graph", "graph_commands.show_graph", "draw jobs and tables, and what flows between them; needs no Spark",
-        "graph --select +gold_daily_revenue --format svg > jobs.svg", graph_options,
+        "graph --select +gold_daily_revenue\ngraph --format svg > jobs.svg", graph_options,
+    ),
+    Command(
+        "completion", "commands.completion", "print what a shell evaluates to complete commands, jobs and tables behind TAB",
+        "completion bash", completion_options,
     ),
 )  # fmt: skip
