@@ -10,6 +10,8 @@ import pytest
 from lakehouse import sql_text
 from lakehouse.cli import command
 from lakehouse.personal import personal_columns_of
+from lakehouse.pipeline.live_work import Work, expected_seconds, work_of
+from lakehouse.planning.planner import plan_job
 from lakehouse.terminal import cut, fitted
 
 CONTRACT = """\
@@ -201,3 +203,17 @@ def test_a_graph_is_a_tree_a_flowchart_and_a_drawing(project, monkeypatch, capsy
     said = capsys.readouterr().out
     assert '["files in#60;#38;#62;coming"]' in said
     assert said.count("-->") == len(drawing.findall("{http://www.w3.org/2000/svg}path")) / 2 == 9
+
+
+def test_the_rows_of_a_run_under_way_are_spark_s_own_count(people, spark, tmp_path):
+    spark.range(1000).repartition(3).write.parquet(str(tmp_path / "rows"))
+    spark.sparkContext.setJobGroup("of a test", "of a test")
+    try:
+        spark.read.parquet(str(tmp_path / "rows")).selectExpr("sum(id)").collect()
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    assert work_of(spark, "of a test") == Work(1000, 0, 0)
+    assert work_of(spark, "of nobody") == Work()
+    plan = plan_job(people.root / "conf/greetings.yml", lake=str(people.lake))
+    (run,) = [row for row in people.rows("_runs") if row["job"] == "greetings"]
+    assert expected_seconds(plan) == pytest.approx((run["ended"] - run["started"]).total_seconds())

@@ -16,7 +16,8 @@ from lakehouse import cli
 from lakehouse.cli import command
 from lakehouse.command_options import COMMANDS
 from lakehouse.command_words import Command
-from lakehouse.terminal import is_coloured, painted
+from lakehouse.pipeline.live_work import Work, work_text
+from lakehouse.terminal import is_coloured, is_live, painted
 from shop import LAKEHOUSE
 
 JOB = 'layer: silver\ntags: [t]\nsource:\n  rows: {schema: "id int", rows: [[1]]}\nsink:\n  append: {table: silver.orders}\n'
@@ -104,6 +105,25 @@ def test_list_speaks_json(project, capsys):
     rules = {rule["name"]: rule for rule in map(json.loads, capsys.readouterr().out.splitlines())}
     assert rules["in_range"]["options"]["required"] == ["column"]
     assert rules["unique"]["kind"] == "set_rule"
+
+
+def test_progress_tells_rows_a_second_and_what_is_left_by_the_last_run_or_by_tasks():
+    assert work_text(Work(), 5, None) == ""
+    assert work_text(Work(1_200_000, 8, 2), 30, None) == "1,200,000 rows, 40,000 rows/s, about 1 min 30 s left"
+    assert work_text(Work(1_200_000, 8, 2), 30, 42.4) == "1,200,000 rows, 40,000 rows/s, about 12 s left"
+    assert work_text(Work(0, 8, 0), 30, 20) == "0 of 8 tasks"  # it takes longer than the last one did
+
+
+def test_a_ci_that_is_a_terminal_gets_no_line_that_is_drawn_anew(monkeypatch):
+    class Terminal:
+        def isatty(self):
+            return True
+
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert is_live(Terminal())
+    monkeypatch.setenv("CI", "true")
+    assert not is_live(Terminal())
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch, capsys):

@@ -9,7 +9,9 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -87,6 +89,7 @@ def _run_plans(plans: Sequence[Plan], wishes: _Wishes) -> list[graph.Result]:
 
 
 def _run_in_spark(plans: Sequence[Plan], wishes: _Wishes, progress: reports.Progress) -> list[graph.Result]:
+    from lakehouse.pipeline.live_work import watched
     from lakehouse.pipeline.own_targets import forget
     from lakehouse.pipeline.run import run_plan
 
@@ -100,14 +103,13 @@ def _run_in_spark(plans: Sequence[Plan], wishes: _Wishes, progress: reports.Prog
 
     def run_one(plan: Plan) -> runs.RunRecord:
         progress.started(plan.name)
-        return run_plan(
-            plan,
-            spark,
-            api.ending_of(plan, once=wishes.once, timeout=wishes.timeout, told=told),
-            full_refresh=wishes.full_refresh and plan.name not in emptied,
-            accept_loss=wishes.accept_loss,
-            watch=lambda text: progress.update(plan.name, text),
-        )
+        ending = api.ending_of(plan, once=wishes.once, timeout=wishes.timeout, told=told)
+        say = partial(progress.update, plan.name)
+        with watched(plan, spark, say) if progress.is_live else nullcontext():
+            return run_plan(
+                plan, spark, ending, full_refresh=wishes.full_refresh and plan.name not in emptied,
+                accept_loss=wishes.accept_loss, watch=say,
+            )  # fmt: skip
 
     return graph.run_all(plans, run_one, wishes.side_by_side, progress.ended, once=wishes.once)
 

@@ -16,7 +16,7 @@ from lakehouse.planning.graph import Result
 from lakehouse.planning.plan import Plan, SinkStep, Step
 from lakehouse.runs import RunRecord, query
 from lakehouse.tables import Layout
-from lakehouse.terminal import cut, fitted, is_coloured, painted, width
+from lakehouse.terminal import cut, fitted, is_coloured, is_live, painted, width
 
 _SUBSCRIPT = "|/-\\"
 
@@ -25,14 +25,14 @@ class Progress:
     """A live line per running job on a terminal; elsewhere one line per job that ended."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet, self._live = quiet, sys.stderr.isatty()
+        self._quiet, self.is_live = quiet, is_live(sys.stderr)
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._jobs: dict[str, tuple[float, str]] = {}
         self._note, self._shown = "", 0
         self._thread = threading.Thread(target=self._draw, daemon=True)
 
     def __enter__(self) -> Progress:
-        if self._live:
+        if self.is_live:
             self._thread.start()
         return self
 
@@ -40,7 +40,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        if self._live:
+        if self.is_live:
             self._thread.join(1)
             self._clear()
 
@@ -54,9 +54,9 @@ class Progress:
             self._jobs[job] = (time.monotonic(), "")
 
     def update(self, job: str, text: str) -> None:
-        """A job has something to say."""
+        """A job has something to say; nothing leaves what it said before."""
         with self._lock:
-            if job in self._jobs:
+            if text and job in self._jobs:
                 self._jobs[job] = (self._jobs[job][0], text)
 
     def ended(self, result: Result) -> None:
@@ -82,7 +82,7 @@ class Progress:
                 self._shown = len(lines)
 
     def _clear(self) -> None:
-        if self._live and self._shown:
+        if self.is_live and self._shown:
             sys.stderr.write(f"\x1b[{self._shown}A\x1b[J")
             self._shown = 0
 

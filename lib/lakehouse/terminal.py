@@ -17,6 +17,11 @@ def is_coloured(stream: TextIO | None = None) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def is_live(stream: TextIO) -> bool:
+    """True for a terminal that somebody looks at, whose lines may be drawn anew; a CI that pretends to be one is none."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+
+
 def painted(text: str, colour: str, *, on: bool) -> str:
     """The text in a colour (green, yellow, red, dim, bold) where colours are `on`."""
     return f"\033[{_CODES[colour]}m{text}\033[0m" if on and text else text
