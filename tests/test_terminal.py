@@ -97,6 +97,17 @@ def test_each_shell_gets_code_that_it_can_read(shell, capsys, tmp_path):
         assert subprocess.run([shell, "-n", tmp_path / "code"], capture_output=True).returncode == 0
 
 
+def test_a_plan_without_spark_asks_no_broker_and_waits_for_none(project, capsys):
+    source = "kafka: {bootstrap_servers: 'nobody.invalid:9092', topics: [orders], schema: 'id int'}"
+    (project / "conf/silver_other.yml").write_text(JOB.replace('rows: {schema: "id int", rows: [[1]]}', source))
+    shutil.rmtree(project / "lake")
+    assert command(["plan", "silver_other", "--no-spark", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["reads"][0]["name"], found["reads"][0]["detail"]) == ("orders", "not asked")
+    assert found["tables"][0]["action"] == "create"
+    assert not (project / "lake").exists()
+
+
 def test_list_speaks_json(project, capsys):
     assert command(["list", "--json"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])

@@ -75,7 +75,7 @@ def expected_seconds(plan: Plan) -> float | None:
         last = last_success(plan)
         if last is None or not last.rows_read:
             return None
-        rows = pending_input(plan, last)[0].rows
+        rows = pending_input(plan, last, asks=False)[0].rows
     except (LakehouseError, IndexError):
         return None
     return None if rows is None else last.seconds * max(1.0, rows / last.rows_read)

@@ -28,13 +28,14 @@ _SAMPLE, _SAMPLED = 64 * 1024, 5
 _LINES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
 
 
-def pending_input(plan: Plan, last: RunRecord | None) -> tuple[Reading, ...]:
+def pending_input(plan: Plan, last: RunRecord | None, *, asks: bool = True) -> tuple[Reading, ...]:
     """The source first, then the tables beside it, held against the `last` run that succeeded.
 
-    Raises DataError where one of them is not there.
+    A broker or a database is asked only where `asks` says so; brokers are asked through Spark. Raises DataError where
+    something is not there.
     """
     held = _held(plan)
-    source = _source(plan, held, last)
+    source = _source(plan, held, last, asks=asks)
     beside = [_table(plan, name, plan.layout.table(name), last) for name in plan.looked_up]
     if plan.read == "incremental":  # a lookup's new rows start no batch
         beside = [replace(item, new=False) for item in beside]
@@ -54,7 +55,7 @@ def _held(plan: Plan) -> Held | None:
         return None
 
 
-def _source(plan: Plan, held: Held | None, last: RunRecord | None) -> Reading | None:
+def _source(plan: Plan, held: Held | None, last: RunRecord | None, *, asks: bool) -> Reading | None:
     """None for a source that only the tables beside it can change."""
     source = plan.source
     if "place" in source.entry.traits:
@@ -67,6 +68,8 @@ def _source(plan: Plan, held: Held | None, last: RunRecord | None) -> Reading | 
             chosen = {**options, **{name: None for name in _AT_ONCE if name in options}}
             pins = list(own_pins(read, **chosen))
             return _files(plan, _name(plan), [info_of(row) for pin in pins for row in pin["files"]], last)
+        if own_pin is not None and not asks:
+            return Reading(_name(plan), new=True, detail="not asked")
         if own_pin is not None:
             return _pinned(plan, own_pin(read, **options), held)
     if source.name == "sql" and plan.looked_up:

@@ -31,13 +31,17 @@ def preview(plan: Plan, spark: SparkSession) -> Changes:
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
     record = RunRecord("plan", plan.name, plan.fingerprint, runs.now())
     run = Run(plan, session, record, state, None, lambda _: None, is_plan=True)
-    last = last_success(plan)
     try:
-        reads = pending_input(plan, last)
         rows, notes = _rows(run)
     except DataError as missing:
         return replace(preview_without_spark(plan), notes=(f"columns not checked: {missing}",))
-    writes = intent is not None or any(read.new for read in reads)
+    last = last_success(plan)
+    reads: tuple[Reading, ...] = ()
+    try:
+        reads = pending_input(plan, last)
+    except DataError as silent:
+        notes = (*notes, str(silent))
+    writes = intent is not None or not reads or any(read.new for read in reads)
     tables = tuple(target_change(plan, sink, rows, session, writes=writes) for sink in plan.sinks)
     return Changes(plan.name, reads, tables, notes=(*notes, *_notes(plan, intent, reads, last)))
 
@@ -47,7 +51,7 @@ def preview_without_spark(plan: Plan) -> Changes:
     intent = progress.load(plan.layout.checkpoint(plan.name))[1]
     last = last_success(plan)
     try:
-        reads = pending_input(plan, last)
+        reads = pending_input(plan, last, asks=False)
     except DataError as missing:
         tables = tuple(_table(plan, sink.target, sink.step.name, writes=True) for sink in plan.sinks)
         return Changes(plan.name, (), tables, notes=(str(missing),))
@@ -69,8 +73,10 @@ def _rows(run: Run) -> tuple[DataFrame | None, tuple[str, ...]]:
     run.versions = pinned_inputs(run.plan, run.spark)
     batch = batch_of(run, new_intent(run, 0, {}))
     if run.plan.streams:
-        read = read_of(run, {}, run.versions, incremental=True)
-        if "place" in run.plan.source.entry.traits:
+        is_table = "place" in run.plan.source.entry.traits
+        # a table's change feed has columns of its own; a topic's are known without its brokers
+        read = read_of(run, {}, run.versions, incremental=is_table)
+        if is_table:
             source_table(run, read)
         stream = source_rows(batch, read)
         return (None if stream is None else check(batch, run.spark.createDataFrame([], stream.schema))), ()
