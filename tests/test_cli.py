@@ -14,7 +14,7 @@ import pytest
 
 from lakehouse import reports, runs
 from lakehouse.cli import command
-from lakehouse.diagnosis import java_version
+from lakehouse.diagnosis.programs import java_version
 from lakehouse.planning import graph
 from lakehouse.planning.planner import plan_job
 from shop import LAKEHOUSE, ROOT
@@ -198,6 +198,8 @@ def test_progress_off_a_terminal_is_a_line_a_job(capsys):
 
 def test_a_terminal_shows_what_runs(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     with reports.Progress() as progress:
         progress.note("starting Spark")
         time.sleep(0.5)

@@ -682,7 +682,7 @@ def test_the_password_is_nowhere_and_a_run_killed_while_it_moves_rows_is_finishe
     printed = capsys.readouterr()
     assert "password authentication failed" in printed.err
     assert "password: ***" in printed.out
-    assert re.search(r"next +\{'to': '2026-01-01 00:00:00\+00'\}", printed.out)
+    assert re.search(r"next +t: \{'to': '2026-01-01 00:00:00\+00'\}", printed.out)
     kept = [file.read_bytes() for folder in (events, db.project.lake) for file in folder.rglob("*") if file.is_file()]
     assert any(b"JDBCRelation" in text or b"lakehouse_rows" in text for text in kept), "the event log must have been on"
     everything = b"\n".join([said.encode(), printed.out.encode(), printed.err.encode(), *lines, *kept])

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from lakehouse import lease, storage
+from lakehouse.diagnosis.store import store
 from lakehouse.errors import BusyError, SinkError
 from lakehouse.lease import held
 from lakehouse.tables import Layout
@@ -139,3 +140,10 @@ def test_an_owner_on_another_host_is_alive_while_it_renews_and_dead_when_it_stop
         os.kill(owner.pid, signal.SIGSTOP)
         with held(Layout(place), ["silver.orders"]):
             assert time.monotonic() - started > 3
+
+
+def test_doctor_writes_to_a_store_and_leaves_nothing_there(s3):
+    place = f"{s3}/looked-at"
+    assert [finding.state for finding in store(place)] == ["ok", "ok"]
+    assert list(storage.list_s3(place)) == []
+    assert [finding.what for finding in store("s3a://nobody-made-it/lake") if "does not exist" in finding.what]

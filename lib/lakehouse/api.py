@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -114,6 +115,15 @@ def planned(files: Sequence[Path], env: str | None) -> list[Plan]:
     if problems:
         raise ConfigError(problems)
     return ordered(plans)
+
+
+def known_plans(files: Iterable[Path], env: str | None) -> list[Plan]:
+    """The jobs of these files that can be planned, by name; the others are another command's business."""
+    found = []
+    for file in files:
+        with suppress(ConfigError):
+            found.append(plan_job(file, lake=lake_root(file), env=env))
+    return sorted(found, key=lambda plan: plan.name)
 
 
 def lease_names(plans: list[Plan]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from lakehouse import log
 from lakehouse.command_options import COMMANDS
 from lakehouse.command_words import add_commands
+from lakehouse.completion import complete
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.interrupts import end_on_signals
 from lakehouse.redaction import hidden
@@ -33,7 +34,9 @@ def main(job_file: str) -> int:
 
 def command(arguments: Sequence[str]) -> int:
     """Runs one command; every error is one line on standard error and the exit code that the docs name."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    complete(parser)
+    options = parser.parse_args(arguments)
     if os.environ.get("LAKEHOUSE_LOG"):
         log.to_stderr()
     try:
@@ -66,8 +69,9 @@ def _say_unexpected(error: Exception) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lakehouse", description="YAML-driven lakehouse jobs on Apache Spark and Delta Lake."
-    )
+        prog="lakehouse", description="YAML-driven lakehouse jobs on Apache Spark and Delta Lake.",
+        epilog="example: lakehouse run silver_orders (each command's own --help has one too)",
+    )  # fmt: skip
     add_commands(parser, COMMANDS, _handler)
     return parser
 

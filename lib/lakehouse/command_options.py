@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakehouse.command_words import Command, Parser
 from lakehouse.contract_options import CONTRACT
+from lakehouse.look_options import LOOK
 from lakehouse.project_options import PROJECT
 
 
@@ -65,14 +66,9 @@ def test_options(parser: Parser) -> None:
     )
 
 
-def plan_options(parser: Parser) -> None:
-    parser.add_argument("jobs", nargs="+", metavar="JOB")
-    parser.add_argument("--env", help="overlay conf/env/ENV.yml")
-    parser.add_argument("--no-spark", action="store_true", help="check names and options only, in a second")
-
-
 def list_options(parser: Parser) -> None:
     parser.add_argument("what", nargs="?", default="jobs", choices=["jobs", "sources", "rules", "transforms", "sinks"])
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def runs_options(parser: Parser) -> None:
@@ -178,6 +174,10 @@ def stream_flush_options(parser: Parser) -> None:
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 
+def doctor_options(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 STREAM = (
     Command(
         "flush", "stream_commands.stream_flush", "take what is new, then close the windows that still wait for more",
@@ -188,7 +188,8 @@ STREAM = (
 COMMANDS = (
     *PROJECT,
     Command(
-        "run", "commands.run", "run jobs, in the order of what they read and write", "run silver_orders", run_options
+        "run", "commands.run", "run jobs, in the order of what they read and write",
+        "run silver_orders\nrun --select +gold_daily_revenue --env dev", run_options,
     ),
     Command(
         "stop", "stream_commands.stop", "ask a running job to end after the batch in hand, from another shell",
@@ -200,12 +201,13 @@ COMMANDS = (
     ),
     Command(
         "checkpoint", "stream_commands.checkpoint", "list what jobs have taken, show one job's, move it in its source, or copy it for a job's new name",
-        "checkpoint reset silver_orders --to version:12", checkpoint_options,
+        "checkpoint list\ncheckpoint show silver_orders\ncheckpoint reset silver_orders --to version:12\n"
+        "checkpoint copy silver_orders silver_orders_new", checkpoint_options,
     ),
     Command("test", "test_commands.test", "run the YAML tests of jobs, or record what they give", "test silver_orders", test_options),
-    Command("plan", "commands.plan", "check a job and show its hops; writes nothing", "plan silver_orders", plan_options),
+    *LOOK,
     Command(
-        "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list rules",
+        "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list\nlist rules",
         list_options,
     ),
     Command("runs", "commands.show_runs", "show the last runs", "runs silver_orders", runs_options),
@@ -215,12 +217,13 @@ COMMANDS = (
     ),
     Command(
         "quarantine", "quarantine_commands.quarantine", "list broken rows, show, mend, replay or discard them",
-        "quarantine fix 16fe7b --set amount=12.50 --why 'a typing error', then: ... replay 16fe7b", quarantine_options,
+        "quarantine list silver.orders\nquarantine show 16fe7b\nquarantine fix 16fe7b --set amount=12.50 --why 'a typing error'\n"
+        "quarantine replay 16fe7b\nquarantine discard silver.orders --rule status_is_known --why 'test orders'", quarantine_options,
     ),
     Command(
         "quality", "quality_commands.quality",
         "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers",
-        "quality silver.orders", quality_options,
+        "quality silver.orders\nquality --anomalies", quality_options,
     ),
     Command(
         "history", "table_commands.history", "print the versions of one key, with the events that they came from",
@@ -246,13 +249,17 @@ COMMANDS = (
     Command(
         "expectations", "expectation_commands.expectations",
         "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said",
-        "expectations export silver_orders", expectations_options,
+        "expectations export silver_orders\nexpectations import suite.json --job silver_orders\nexpectations docs --to site",
+        expectations_options,
     ),
     Command(
         "schema", "commands.schema", "print the JSON Schema of a job's YAML, of a contract's, an environment's or a test's", "schema > job.schema.json",
         schema_options,
     ),
-    Command("doctor", "commands.doctor", "check Java, JARs, versions and storage; names the remedy for each", "doctor"),
+    Command(
+        "doctor", "commands.doctor", "check Java, JARs, versions, settings, disks and storage; names the remedy for each",
+        "doctor --json", doctor_options,
+    ),
     Command(
         "sample-data", "commands.sample_data", "write the example shop's landing data", "sample-data --days 3", sample_data_options
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +18,10 @@ def _none(_: Parser) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """A word of the command line; `handler` is the module and function that does it, unless it has `parts`, words of its own."""
+    """A word of the command line; `handler` is the module and function that does it, unless it has `parts`, words of its own.
+
+    `example` has a line for each way to call it.
+    """
 
     name: str
     handler: str
@@ -26,6 +31,16 @@ class Command:
     parts: Sequence[Command] = ()
 
 
+def _examples(command: Command) -> str:
+    """The examples, a line each, as they are typed."""
+    lines = [f"lakehouse {line}" for line in command.example.splitlines()]
+    return f"example: {lines[0]}" if len(lines) == 1 else "\n  ".join(["examples:", *lines])
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns - 2
+
+
 def add_commands(
     parser: Parser, commands: Sequence[Command], handler_of: Callable[[str], Handler], what: str = "COMMAND"
 ) -> None:
@@ -33,8 +48,9 @@ def add_commands(
     words = parser.add_subparsers(dest=what.lower(), required=True, metavar=what)
     for command in commands:
         own = words.add_parser(
-            command.name, help=command.help, description=command.help, epilog=f"example: lakehouse {command.example}"
-        )
+            command.name, help=command.help, description=textwrap.fill(command.help, _columns()), epilog=_examples(command),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
         own.add_argument("--debug", action="store_true", help="show the whole trace of an error")
         command.options(own)
         if command.parts:

@@ -8,13 +8,15 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lakehouse import api, interrupts, reports, runs, session
+from lakehouse import api, interrupts, registry, reports, runs, session
 from lakehouse.config.project_files import conf_folder, find_job, job_files, own_conf
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lease import held
@@ -87,6 +89,7 @@ def _run_plans(plans: Sequence[Plan], wishes: _Wishes) -> list[graph.Result]:
 
 
 def _run_in_spark(plans: Sequence[Plan], wishes: _Wishes, progress: reports.Progress) -> list[graph.Result]:
+    from lakehouse.pipeline.live_work import watched
     from lakehouse.pipeline.own_targets import forget
     from lakehouse.pipeline.run import run_plan
 
@@ -100,14 +103,13 @@ def _run_in_spark(plans: Sequence[Plan], wishes: _Wishes, progress: reports.Prog
 
     def run_one(plan: Plan) -> runs.RunRecord:
         progress.started(plan.name)
-        return run_plan(
-            plan,
-            spark,
-            api.ending_of(plan, once=wishes.once, timeout=wishes.timeout, told=told),
-            full_refresh=wishes.full_refresh and plan.name not in emptied,
-            accept_loss=wishes.accept_loss,
-            watch=lambda text: progress.update(plan.name, text),
-        )
+        ending = api.ending_of(plan, once=wishes.once, timeout=wishes.timeout, told=told)
+        say = partial(progress.update, plan.name)
+        with watched(plan, spark, say) if progress.is_live else nullcontext():
+            return run_plan(
+                plan, spark, ending, full_refresh=wishes.full_refresh and plan.name not in emptied,
+                accept_loss=wishes.accept_loss, watch=say,
+            )  # fmt: skip
 
     return graph.run_all(plans, run_one, wishes.side_by_side, progress.ended, once=wishes.once)
 
@@ -148,25 +150,41 @@ def _exit_code(results: Sequence[graph.Result]) -> int:
     return 0 if not errors else errors[0].exit_code if isinstance(errors[0], LakehouseError) else 1
 
 
-def plan(options: argparse.Namespace) -> int:
-    """Shows each job's hops and problems; with Spark, columns and SQL are resolved too."""
-    plans = api.planned([find_job(name, Path.cwd()) for name in options.jobs], options.env)
-    for item in plans:
-        print(reports.plan_text(item))
-        if not options.no_spark:
-            from lakehouse.pipeline.run import check_plan
-
-            for line in check_plan(item, session.get_spark(item.name, short=True)):
-                print(line)
-    return 0
-
-
 def show_list(options: argparse.Namespace) -> int:
     """Lists jobs, or registered words."""
-    if options.what == "jobs":
+    if options.json:
+        for item in _listed(options.what):
+            print(json.dumps(item, default=str))
+    elif options.what == "jobs":
         print(reports.jobs_table(api.planned(job_files(conf_folder(Path.cwd())), None)))
     else:
         print(reports.words_page(options.what.removesuffix("s")))
+    return 0
+
+
+def _listed(what: str) -> Iterator[dict[str, Any]]:
+    """The same as values."""
+    if what == "jobs":
+        for item in api.planned(job_files(conf_folder(Path.cwd())), None):
+            config = item.job.config
+            yield {"job": item.name, "layer": config.layer, "tags": config.tags, "reads": item.inputs or [item.source.name],
+                   "writes": item.outputs, "description": config.description, "file": str(item.job.file)}  # fmt: skip
+    else:
+        for kind in [kind for kind in registry.KINDS if kind.removeprefix("set_") == what.removesuffix("s")]:
+            for entry in registry.known(kind):
+                yield {
+                    "name": entry.name,
+                    "kind": kind,
+                    "summary": entry.summary,
+                    "options": entry.options.model_json_schema(),
+                }
+
+
+def completion(options: argparse.Namespace) -> int:
+    """Prints what a shell evaluates to complete `lakehouse`."""
+    from lakehouse.completion import shell_code
+
+    print(shell_code(options.shell))
     return 0
 
 
@@ -198,13 +216,16 @@ def schema(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Checks what a run needs; 0 where all is well."""
-    from lakehouse.diagnosis import diagnose
+    """Checks what a run needs; 0 where nothing stops one."""
+    from lakehouse.diagnosis.checks import diagnose
 
     findings = diagnose(api.layout().root)
-    for finding in findings:
-        print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}" + ("" if finding.ok else f"\n     {finding.remedy}"))
-    return 0 if all(finding.ok for finding in findings) else 1
+    good = all(finding.state != "bad" for finding in findings)
+    if options.json:
+        print(json.dumps({"ok": good, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        print("\n".join(reports.finding_text(finding.what, finding.state, finding.remedy) for finding in findings))
+    return 0 if good else 1
 
 
 def sample_data(options: argparse.Namespace) -> int:

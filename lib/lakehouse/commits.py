@@ -88,6 +88,25 @@ def newest(
     return None, stranger
 
 
+def rows_added(path: str, first: int, last: int) -> int | None:
+    """The rows of the files that these versions added; None where a version is gone, or a file has no statistics."""
+    rows = 0
+    for version in range(first, last + 1):
+        actions = _actions(path, version)
+        added = [action["add"] for action in actions if "add" in action and action["add"].get("dataChange")]
+        known = [json.loads(file.get("stats") or "{}").get("numRecords") for file in added]
+        if not actions or None in known:
+            return None
+        rows += sum(known)
+    return rows
+
+
+def rows_changed(path: str, first: int, last: int) -> int:
+    """The rows that the change data feed tells of these versions: of an update the row before and the row after it."""
+    found = [_commit_info(version, _actions(path, version)) for version in range(first, last + 1)]
+    return sum(info.inserted + 2 * info.updated + info.deleted for info in found if info.changes_rows)
+
+
 def _actions(path: str, version: int) -> list[dict[str, Any]]:
     text = read_text(f"{path}/_delta_log/{version:020d}.json")
     return [json.loads(line) for line in text.splitlines() if line] if text else []

@@ -16,6 +16,7 @@ from lakehouse.planning.graph import Result
 from lakehouse.planning.plan import Plan, SinkStep, Step
 from lakehouse.runs import RunRecord, query
 from lakehouse.tables import Layout
+from lakehouse.terminal import cut, fitted, is_coloured, is_live, painted, width
 
 _SUBSCRIPT = "|/-\\"
 
@@ -24,14 +25,14 @@ class Progress:
     """A live line per running job on a terminal; elsewhere one line per job that ended."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet, self._live = quiet, sys.stderr.isatty()
+        self._quiet, self.is_live = quiet, is_live(sys.stderr)
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._jobs: dict[str, tuple[float, str]] = {}
         self._note, self._shown = "", 0
         self._thread = threading.Thread(target=self._draw, daemon=True)
 
     def __enter__(self) -> Progress:
-        if self._live:
+        if self.is_live:
             self._thread.start()
         return self
 
@@ -39,7 +40,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        if self._live:
+        if self.is_live:
             self._thread.join(1)
             self._clear()
 
@@ -53,9 +54,9 @@ class Progress:
             self._jobs[job] = (time.monotonic(), "")
 
     def update(self, job: str, text: str) -> None:
-        """A job has something to say."""
+        """A job has something to say; nothing leaves what it said before."""
         with self._lock:
-            if job in self._jobs:
+            if text and job in self._jobs:
                 self._jobs[job] = (self._jobs[job][0], text)
 
     def ended(self, result: Result) -> None:
@@ -75,13 +76,13 @@ class Progress:
                 now, mark = time.monotonic(), _SUBSCRIPT[turn % 4]
                 lines = [f"{mark} {job}  {now - began:.0f} s  {text}" for job, (began, text) in self._jobs.items()]
                 lines = lines or ([f"{mark} {self._note}"] if self._note else [])
-                width = shutil.get_terminal_size().columns - 1
-                sys.stderr.write("".join(f"{line[:width]}\n" for line in lines))
+                most = shutil.get_terminal_size().columns - 1
+                sys.stderr.write("".join(f"{line[:most]}\n" for line in lines))
                 sys.stderr.flush()
                 self._shown = len(lines)
 
     def _clear(self) -> None:
-        if self._live and self._shown:
+        if self.is_live and self._shown:
             sys.stderr.write(f"\x1b[{self._shown}A\x1b[J")
             self._shown = 0
 
@@ -129,11 +130,12 @@ def records_table(records: Sequence[RunRecord]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right."""
-    widths = [max(len(str(row[index])) for row in (head, *rows)) for index in range(len(head))]
+    """Columns as wide as their widest cell, cut where a terminal's window is narrower; numbers to the right."""
+    widths = fitted([max(len(str(row[index])) for row in (head, *rows)) for index in range(len(head))], width())
     numeric = [all(_is_number(row[index]) for row in rows) for index in range(len(head))]
-    lines = [[str(cell).rjust(width) if right else str(cell).ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
-             for row in (head, ["-" * width for width in widths], *rows)]  # fmt: skip
+    lines = [[cut(str(cell), most).rjust(most) if right else cut(str(cell), most).ljust(most)
+              for cell, most, right in zip(row, widths, numeric, strict=True)]
+             for row in (head, ["-" * most for most in widths], *rows)]  # fmt: skip
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
@@ -251,6 +253,13 @@ def replayed_line(table: str, job: str, record: RunRecord | None) -> str:
         f"({record.rows_inserted:,} inserted, {record.rows_updated:,} updated, {record.rows_deleted:,} deleted, "
         f"{record.rows_unchanged:,} unchanged){dropped}{again}"
     )
+
+
+def finding_text(what: str, state: str, remedy: str) -> str:
+    """What a look at the machine found, and below it the remedy where there is something to mend."""
+    mark, colour = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow")}.get(state, ("BAD ", "red"))
+    line = f"{painted(mark, colour, on=is_coloured())} {what}"
+    return f"{line}\n     {remedy}" if remedy else line
 
 
 def demo_tables(layout: Layout) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -104,6 +104,42 @@ def aliases(sql: str) -> list[str]:
     found = [token for token in tokens(sql) if token.kind != "skip"]
     named = [after for token, after in pairwise(found) if token.text.lower() == "as" and after.kind == "name"]
     return [part for token in named for part in _parts(token.text)]
+
+
+def dotted_names(sql: str) -> dict[str, bool]:
+    """The first two parts of each name that has as many, joined by a dot; True for one that stands where a table must."""
+    found: dict[str, bool] = {}
+    before = ""
+    for token in tokens(sql):
+        parts = _parts(token.text) if token.kind == "name" else []
+        if len(parts) > 1:
+            name = ".".join(parts[:2])
+            found[name] = found.get(name, False) or before in ("from", "join")
+        before = token.text.lower() if token.kind != "skip" else before
+    return found
+
+
+def aliases_of(sql: str, names: Collection[str]) -> set[str]:
+    """The columns that a query makes (`... AS alias`) by an expression that mentions one of the names."""
+    pieces = [token for token in tokens(sql) if token.kind != "skip"]
+    lowered, found = {name.lower() for name in names}, set()
+    for place, (word, alias) in enumerate(pairwise(pieces)):
+        if word.text.lower() == "as" and alias.kind == "name":
+            used = {part for token in _expression_before(pieces, place) for part in _parts(token.text.lower())}
+            if used & lowered:
+                found.add(_parts(alias.text)[-1])
+    return found
+
+
+def _expression_before(pieces: Sequence[Token], place: int) -> Iterator[Token]:
+    """The names of the expression that ends before a place: back to the comma, bracket or SELECT that it begins after."""
+    depth = 0
+    for token in reversed(pieces[:place]):
+        depth += (token.text == ")") - (token.text == "(")
+        if depth < 0 or (depth == 0 and (token.text == "," or token.text.lower() == "select")):
+            return
+        if token.kind == "name":
+            yield token
 
 
 def with_clock(sql: str, now: datetime) -> str:

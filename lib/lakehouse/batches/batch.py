@@ -65,11 +65,15 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     return Outcome(counts, tuple(written), broken, tuple(dict.fromkeys(ignored)), tuple(notes), results)
 
 
-def check(batch: Batch, raw: DataFrame) -> None:
-    """Resolves every column and expression of the job against a frame; raises ConfigError; no action."""
+def check(batch: Batch, raw: DataFrame) -> DataFrame:
+    """The rows that the job's sinks would get of a frame: every column and expression is resolved, nothing is read.
+
+    Raises ConfigError with what does not resolve.
+    """
     rows = one_pass(batch, raw).rows
     require_sink_columns(batch.plan, rows)
     require_suite_fits(batch.plan, rows)
+    return rows
 
 
 def _is_held(plan: Plan) -> bool:

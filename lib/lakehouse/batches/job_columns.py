@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -44,9 +44,10 @@ def own_columns(step: Step) -> frozenset[str]:
     return frozenset([*filter(None, bounds), *flags, *made])
 
 
-def personal_columns(plan: Plan) -> frozenset[str]:
-    """The columns that hold what the contract calls `pii`: under their names after the transforms, and those made of them."""
-    names = {field.name for field in plan.contract.fields if field.pii} if plan.contract else set()
+def personal_columns(plan: Plan, given: Collection[str] = ()) -> frozenset[str]:
+    """The columns that hold what the contract calls `pii`, or what is `given` as such: under their names after the
+    transforms, and those made of them."""
+    names = {*given, *(field.name for field in (plan.contract.fields if plan.contract else ()) if field.pii)}
     for step in plan.transforms if names else ():
         names |= _made_of(step, names)
         if step.name == "rename":

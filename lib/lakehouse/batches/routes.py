@@ -50,7 +50,7 @@ def _sink_problems(plan: Plan, sink: SinkStep, rows: DataFrame) -> list[Problem]
             problems.append(sink.step.problem(said))
         else:
             problems += _missing(rows, sink, names)
-    own = _added(sink)
+    own = added_columns(sink)
     laid_out = [name for name in (*sink.settings.partition_by, *sink.settings.cluster_by) if name.lower() not in own]
     problems += _missing(rows, sink, laid_out)
     problems += [*_keys_without_equality(rows, sink), *_not_boolean(rows, sink)]
@@ -61,7 +61,7 @@ def _sink_problems(plan: Plan, sink: SinkStep, rows: DataFrame) -> list[Problem]
     return problems
 
 
-def _added(sink: SinkStep) -> set[str]:
+def added_columns(sink: SinkStep) -> set[str]:
     """The columns, in lower case, that this very sink adds to its table."""
     step = sink.step
     absent = {

@@ -53,7 +53,7 @@ def advance(run: Run, batch: Batch, raw: DataFrame | None, record: RunRecord, pi
     batch.tell("batch_ended")
     drop_old_parts(run.folder, run.progress, before)
     _tell_source(run, pin)
-    run.watch(f"{done.rows_read:,} rows")
+    run.watch(_said(done))
     return done
 
 
@@ -65,6 +65,11 @@ def _tell_source(run: Run, pin: Mapping[str, Any]) -> None:
     finished = source.entry.traits.get("finished")
     if finished is not None and "files" in pin and run.plan.layout.aside is None:
         finished(pin, run.plan.job.root, **call_options(source.entry, source.options))
+
+
+def _said(record: RunRecord) -> str:
+    seconds = max((runs.now() - record.started).total_seconds(), 0.001)
+    return f"{record.rows_read:,} rows, {record.rows_read / seconds:,.0f} rows/s"
 
 
 def _processed(run: Run, batch: Batch, raw: DataFrame) -> Outcome:

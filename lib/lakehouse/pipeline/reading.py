@@ -89,11 +89,17 @@ def read_of(run: Run, pin: Mapping[str, Any], versions: Mapping[str, int], *, in
 def load(batch: Batch, read: Read) -> DataFrame | None:
     """The source's frame, and every column and expression of the job resolved against it; no data is read yet, but by a
     source that copies its rows: None where it then finds none that is new."""
+    raw = source_rows(batch, read)
+    if raw is not None:
+        check(batch, raw)
+    return raw
+
+
+def source_rows(batch: Batch, read: Read) -> DataFrame | None:
+    """The source's frame as it stands; None as for `load`."""
     source = batch.plan.source
     with explained(batch.plan, source):
         raw: DataFrame | None = source.call(batch.spark, now=batch.now, tables=batch.tables, read=read)
-    if raw is not None:
-        check(batch, raw)
     return raw
 
 

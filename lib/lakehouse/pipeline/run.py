@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pyspark.sql import SparkSession
 
 from lakehouse import log, runs
 from lakehouse.contracts.freshness import with_broken_promises
 from lakehouse.ending import Ending
-from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.micro_batches import take_stream
 from lakehouse.pipeline.own_targets import forget, require_own_targets
-from lakehouse.pipeline.reading import load, pinned_inputs, pins, read_of, table_pin
+from lakehouse.pipeline.reading import pinned_inputs, pins
 from lakehouse.pipeline.recovery import finish_dead_run, settle_dead_run
 from lakehouse.pipeline.replaying import finish_dead_replay
 from lakehouse.pipeline.retrying import Tries
 from lakehouse.pipeline.run_records import begun, recorded, recorded_failure, with_reason
-from lakehouse.pipeline.run_state import Run, Watch, batch_of, new_intent
+from lakehouse.pipeline.run_state import Run, Watch
 from lakehouse.pipeline.taking import take
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import RunRecord
@@ -85,25 +82,3 @@ def _take_pins(run: Run, ending: Ending) -> None:
         if not take(run, pin):
             return
         ending.batch_done()
-
-
-def check_plan(plan: Plan, spark: SparkSession) -> list[str]:
-    """Resolves a job's columns and SQL with Spark, where its inputs exist; raises ConfigError; reads and writes nothing."""
-    session = job_session(spark, plan.job.config.spark)
-    state, _ = progress.load(plan.layout.checkpoint(plan.name))
-    record = RunRecord("plan", plan.name, plan.fingerprint, runs.now())
-    run = Run(plan, session, record, state, None, lambda _: None, is_plan=True)
-    try:
-        run.versions = pinned_inputs(plan, session)
-        pin = table_pin(run, read_of(run, {}, {})) if plan.streams else next(pins(run), None)
-    except DataError as missing:
-        return [f"  (columns not checked: {missing})"]
-    if pin is None:
-        return ["  nothing new to read"]
-    read = read_of(run, pin, run.versions, incremental=False if plan.streams else None)
-    load(batch_of(run, new_intent(run, 0, {})), replace(read, copies=None))
-    files, told = pin.get("files"), {name: value for name, value in pin.items() if not name.startswith("_")}
-    lines = [
-        f"  next       {len(files):,} files" if files is not None else f"  next       {told or 'the whole source'}"
-    ]
-    return [*lines, *(f"  note       {note}" for note in pin.get("_notes", ()))]
