@@ -30,7 +30,7 @@ LAYERS = {
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
     7: "pipeline run_report suites",
     8: "api stream_reports table_reports",
-    9: "commands contract_commands expectation_commands profile_commands quality_commands quarantine_commands report_commands stream_commands table_commands",
+    9: "commands contract_commands display expectation_commands profile_commands quality_commands quarantine_commands report_commands stream_commands table_commands",
     10: "command_options",
     11: "cli",
     12: "__init__",

@@ -13,11 +13,11 @@ from typing import Any
 from lakehouse import api, runs
 from lakehouse.config.project_files import job_files
 from lakehouse.errors import ConfigError
-from lakehouse.planning.planner import plan_job
 from lakehouse.profile_reports import profile_text
 from lakehouse.profiling.page import page
 from lakehouse.profiling.suggestions import suggested_rules
 from lakehouse.profiling.table_profile import Profile, Unreadable, measured, profile
+from lakehouse.run_report.personal import personal_columns_of
 from lakehouse.storage import delete_tree
 from lakehouse.tables import is_table_name
 
@@ -44,7 +44,7 @@ def profile_table(options: argparse.Namespace) -> int:
 
 def _profile(table: str, version: int | None) -> Profile:
     """The table's profile; a table that only Spark reads is copied once beside the lake's tables, and the copy measured."""
-    layout, personal = api.layout(), _personal(table)
+    layout, personal = api.layout(), personal_columns_of(table, job_files(api.conf_or_cwd()))
     try:
         return profile(layout, table, personal, version)
     except Unreadable:
@@ -70,27 +70,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _personal(table: str) -> set[str]:
-    """The table's columns that a contract of a job that writes it calls personal; of a quarantine the raw rows.
-
-    Raises ConfigError where a job cannot be planned that might be one of them: its values must not be shown.
-    """
-    from lakehouse.batches.job_columns import personal_columns
-
-    found: set[str] = set()
-    here = api.conf_or_cwd()
-    for file in job_files(here):
-        try:
-            plan = plan_job(file, lake=api.lake_root(file))
-        except ConfigError:
-            if table.removesuffix("__quarantine") in file.read_text(encoding="utf-8", errors="replace"):
-                raise
-            continue
-        personal = personal_columns(plan)
-        if table in plan.outputs:
-            found |= personal
-        if table == plan.quarantine and personal:
-            found |= {"row", "reasons"}
-    return found

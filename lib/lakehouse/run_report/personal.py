@@ -1,10 +1,11 @@
-"""What of a broken row may be shown: no value that a contract calls personal, nor one that could hold such a value."""
+"""What of a row may be shown: no value that a contract calls personal, nor one of a broken row that could hold such a value."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lakehouse.batches.job_columns import personal_columns
@@ -13,6 +14,7 @@ from lakehouse.config.jobs import load_mapping
 from lakehouse.errors import ConfigError
 from lakehouse.frames import as_shown
 from lakehouse.planning.plan import Plan
+from lakehouse.planning.planner import plan_job
 from lakehouse.raw_rows import CORRUPT
 
 _TECHNICAL = frozenset({"_source_file", "_ingested_at", "_run_id", "_topic", "_partition", "_offset", "_timestamp"})
@@ -48,6 +50,27 @@ def policy_of(plan: Plan) -> Policy | None:
     if not masked:
         return Policy()
     return Policy(masked | _RAW, _lower(field.name for field in plan.contract.fields) - masked | _TECHNICAL)
+
+
+def personal_columns_of(table: str, files: Iterable[Path]) -> set[str]:
+    """The table's columns that a contract of a job that writes it calls personal; of a quarantine the raw rows.
+
+    Raises ConfigError where a job of these files cannot be planned that might be one of them: its values must not be shown.
+    """
+    found: set[str] = set()
+    for file in files:
+        try:
+            plan = plan_job(file, lake="lake")  # where it lies says nothing of its columns
+        except ConfigError:
+            if table.removesuffix("__quarantine") in file.read_text(encoding="utf-8", errors="replace"):
+                raise
+            continue
+        personal = personal_columns(plan)
+        if table in plan.outputs:
+            found |= personal
+        if table == plan.quarantine and personal:
+            found |= {"row", "reasons"}
+    return found
 
 
 def shown_row(row: str, policy: Policy) -> tuple[tuple[str, Any], ...]:
