@@ -11,7 +11,7 @@ _STYLE = """<style>
 .lakehouse table { border-collapse: collapse; font-size: 13px; margin: 0; }
 .lakehouse caption { text-align: left; font-weight: 600; padding: 4px 0; white-space: nowrap; }
 .lakehouse th, .lakehouse td { text-align: left; vertical-align: top; padding: 3px 14px 3px 0; font-weight: 400;
-  border-bottom: 1px solid rgba(128, 128, 128, .35); max-width: 26em; overflow-wrap: anywhere; }
+  border-bottom: 1px solid rgba(128, 128, 128, .35); max-width: 26em; overflow-wrap: break-word; }
 .lakehouse thead th { font-weight: 600; } .lakehouse tr { background: none !important; }
 .lakehouse .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .lakehouse .scroll { overflow-x: auto; } .lakehouse small { opacity: .65; font-weight: 400; }
