@@ -20,11 +20,12 @@ Parents = dict[ast.AST, ast.AST]
 
 @dataclass(frozen=True)
 class Module:
-    """A module's tree, its functions by name, what it imports from the product, and who encloses whom."""
+    """A module's tree, its functions and calls by name, what it imports from the product, and who encloses whom."""
 
     name: str
     tree: ast.Module
     functions: dict[str, Function]
+    calls: dict[str, list[ast.Call]] = field(repr=False)
     imported: dict[str, str]
     parents: Parents = field(repr=False)
 
@@ -56,10 +57,20 @@ def module(name: str) -> Module | None:
         for alias in node.names
     }
     parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
-    return Module(name, tree, functions, imported, parents)
+    calls: dict[str, list[ast.Call]] = {}
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            calls.setdefault(_called(node), []).append(node)
+    return Module(name, tree, functions, calls, imported, parents)
 
 
-def messages() -> list[Message]:
+@cache
+def _walked(scope: ast.AST) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(scope))
+
+
+@cache
+def messages() -> tuple[Message, ...]:
     """All of them, by unit, in the order of the code; none twice."""
     found: dict[str, Message] = {}
     for file in sorted(LIB.rglob("*.py")):
@@ -70,7 +81,7 @@ def messages() -> list[Message]:
             for text in said_at(node, here):
                 if _is_sentence(text):
                     found.setdefault(text, Message(parts[0], text))
-    return sorted(found.values(), key=lambda message: message.unit)
+    return tuple(sorted(found.values(), key=lambda message: message.unit))
 
 
 def said_at(node: ast.AST, here: Module) -> Iterator[str]:
@@ -139,9 +150,7 @@ def _of_call(node: ast.Call, here: Module, seen: set[int]) -> Iterator[str]:
     owner = here if name in here.functions else module(here.imported[name]) if name in here.imported else None
     function = owner.functions.get(name) if owner is not None else None
     if owner is not None and function is not None:
-        results = [
-            item.value for item in ast.walk(function) if isinstance(item, ast.Return | ast.Yield | ast.YieldFrom)
-        ]
+        results = [item.value for item in _walked(function) if isinstance(item, ast.Return | ast.Yield | ast.YieldFrom)]
         yield from _of_all([item for item in results if item is not None], owner, seen)
 
 
@@ -156,7 +165,7 @@ def _of_name(node: ast.Name, here: Module, seen: set[int]) -> Iterator[str]:
 
 
 def _bindings(scope: ast.AST, name: str, *, deep: bool = True) -> Iterator[ast.AST]:
-    for item in ast.walk(scope) if deep else ast.iter_child_nodes(scope):
+    for item in _walked(scope) if deep else ast.iter_child_nodes(scope):
         if isinstance(item, ast.Assign):
             for target in item.targets:
                 yield from _part(target, item.value, name)
@@ -178,11 +187,10 @@ def _part(target: ast.AST, value: ast.AST, name: str) -> Iterator[ast.AST]:
 
 def _arguments(function: Function, name: str, here: Module) -> Iterator[ast.AST]:
     names = [argument.arg for argument in function.args.args]
-    for call in (node for node in ast.walk(here.tree) if isinstance(node, ast.Call)):
-        if _called(call) == function.name:
-            yield from (keyword.value for keyword in call.keywords if keyword.arg == name)
-            if name in names and names.index(name) < len(call.args):
-                yield call.args[names.index(name)]
+    for call in here.calls.get(function.name, ()):
+        yield from (keyword.value for keyword in call.keywords if keyword.arg == name)
+        if name in names and names.index(name) < len(call.args):
+            yield call.args[names.index(name)]
 
 
 def _around(node: ast.AST, here: Module) -> Function | None:
