@@ -1,6 +1,6 @@
 # The lake of `make demo` is lake/, or where LAKE says: the environment reaches the jobs as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz lint bench up down cluster-demo test-cluster terraform clean environment
+.PHONY: help setup demo notebook docs test fuzz lint bench up down cluster-demo test-cluster terraform clean environment
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # what understands docker/compose.yml: podman-compose does too
@@ -15,6 +15,14 @@ setup: environment ## makes .venv with all packages and JARs; finishes what was 
 
 demo: environment ## the next day of the example shop, from landing files to gold
 	@$(BIN)/lakehouse demo
+
+notebook: environment ## Jupyter on notebooks/, with Spark, Delta and `lakehouse` found
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks
+
+docs: environment ## the site of docs/, in artifacts/site; what it takes from the code is written anew
+	@$(BIN)/python docs/pages.py
+	@$(BIN)/python -m sphinx -W --keep-going -n -q -d artifacts/doctrees docs artifacts/site
+	@echo "artifacts/site/index.html"
 
 test: environment ## the whole suite, on real Spark, Delta, MinIO, Kafka, PostgreSQL and Chromium, with the coverage gate
 	@conf/spark/minio.sh >/dev/null

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 
 import psycopg
 import pytest
@@ -13,9 +14,11 @@ from lakehouse.cli import command
 from shop import ROOT
 
 _BLOCK = re.compile(
-    r"```(?P<kind>\w+) ?(?P<file>\S*)\n(?P<text>.*?)```|(?P<table>(?:^\|[^\n]*\n)+)", re.DOTALL | re.MULTILINE
+    r"(?P<mark><!-- not run: [^\n]* -->\n)?```(?P<kind>\w+) ?(?P<file>\S*)\n(?P<text>.*?)```|(?P<table>(?:^\|[^\n]*\n)+)",
+    re.DOTALL | re.MULTILINE,
 )
 _TOPICS = re.compile(r"<!-- topics: (.*) -->")
+_ANY = r"[\s\S]*"
 _NAME = re.compile(r"`((?:silver|gold)\.\w+)`")
 
 
@@ -38,11 +41,9 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
     make_topics(text, request, monkeypatch)
     database = database_of(request, monkeypatch) if "```sql" in text else None
     selected: list[dict] = []
-    for block in _BLOCK.finditer(text):
-        if block["kind"] in ("yaml", "python"):
-            project.write(re.match(r"# (\S+)", block["text"])[1], block["text"])
-        elif block["kind"] in ("csv", "json"):
-            project.write(block["file"], block["text"])
+    for block in (block for block in _BLOCK.finditer(text) if not block["mark"]):
+        if block["kind"] in ("yaml", "python", "csv", "json"):
+            shown += written_or_run(project, block)
         elif block["kind"] == "console":
             said(capsys, block["text"])
             shown += 1
@@ -58,6 +59,16 @@ def test_what_a_section_shows_is_what_comes(section, project, capsys, monkeypatc
             shown += 1
         fresh = block["kind"] == "console" or bool(block["table"])
     assert shown
+
+
+def written_or_run(project, block: re.Match[str]) -> int:
+    """A block that names a file is written there; Python without one is run: 1 then, for what it asserts."""
+    named = block["file"] or (re.findall(r"\A# (\S+)", block["text"]) or [None])[0]
+    if named is None:
+        exec(compile(block["text"], "the block", "exec"), {})
+        return 1
+    project.write(named, block["text"])
+    return 0
 
 
 def make_topics(text: str, request, monkeypatch) -> None:
@@ -77,13 +88,17 @@ def named_before(text: str, place: int) -> str | None:
 
 
 def said(capsys, text: str) -> None:
-    """What each command prints; `...` stands for what differs from run to run."""
+    """What each command prints; `...` stands for what differs from run to run, alone in its line for any lines."""
     for one in re.split(r"^(?=\$ )", text, flags=re.MULTILINE)[1:]:
         first, _, expected = one.partition("\n")
         capsys.readouterr()
-        command(shlex.split(first.removeprefix("$ lakehouse ")))
+        if first.startswith("$ lakehouse "):
+            command(shlex.split(first.removeprefix("$ lakehouse ")))
+        else:
+            subprocess.run(["bash", "-ec", first.removeprefix("$ ")], check=True)
         out, err = capsys.readouterr()
-        pattern = re.escape(expected.strip()).replace(r"\.\.\.", ".*")
+        lines = [_ANY if line == "..." else re.escape(line) for line in expected.strip().splitlines()]
+        pattern = "\n".join(lines).replace(r"\.\.\.", ".*")
         assert re.fullmatch(pattern, (out + err).strip()), out + err
 
 

@@ -30,7 +30,7 @@ LAYERS = {
     6: "batches contract_reports profile_reports quality_reports quarantine_decisions sinks",
     7: "personal pipeline run_report suites",
     8: "api look_reports plan_reports stream_reports table_reports",
-    9: "commands contract_commands expectation_commands graph_commands plan_commands profile_commands project_commands quality_commands quarantine_commands report_commands show_commands sql_commands stream_commands table_commands test_commands testing",
+    9: "commands contract_commands display expectation_commands graph_commands plan_commands profile_commands project_commands quality_commands quarantine_commands report_commands show_commands sql_commands stream_commands table_commands test_commands testing",
     10: "command_options",
     11: "cli",
     12: "__init__",

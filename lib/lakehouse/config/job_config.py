@@ -92,39 +92,43 @@ class JobConfig(Strict):
     """One job, as its YAML says; the options of sources, rules, transforms and sinks are checked by the plan."""
 
     layer: Literal["bronze", "silver", "gold"] = Field(
-        description="bronze keeps rows as they came, silver valid ones, gold what is asked of them."
+        description="Where the job's tables stand; bronze keeps a row as it came."
     )
-    description: str | None = Field(None, description="What one row of the table is.")
-    tags: list[str] = Field(
-        default_factory=list, description="Words to select jobs by: `lakehouse run --select tag:x`."
-    )
+    description: str | None = Field(None, description="What the table holds, in a sentence.")
+    tags: list[str] = Field(default_factory=list, description="Words to select jobs by: `--select tag:shop`.")
     source: Word = Field(description="What is read: one source with its options.")
     read: Literal["incremental", "full"] | None = Field(
-        None, description="`incremental` takes what no earlier run took, `full` everything each time."
+        None, description="Take what no earlier run took, or all each time."
     )
     inputs: list[Annotated[str, Field(pattern=TABLE_NAME)]] = Field(
-        default_factory=list, description="Further tables that joins, lookups and SQL may name."
+        default_factory=list, description="Further tables that rules, transforms and SQL may read, by these names."
     )
     contract: str | None = Field(
-        None, description="conf/contracts/<name>.yml: types, rules and comments of the rows read."
+        None, description="The contract that rows are cast to and checked against: conf/contracts/NAME.yml."
     )
     schema_: str | None = Field(None, alias="schema", description="Spark DDL: `id bigint, name string`.")
-    rules: list[Word] = Field(default_factory=list, description="What each row, or the whole batch, must satisfy.")
-    quality_gate: QualityGate | None = None
-    allow_empty: bool = Field(False, description="Whether new input of 0 rows passes the gate.")
+    rules: list[Word] = Field(
+        default_factory=list, description="What must hold for a row or a batch, before the transforms."
+    )
+    quality_gate: QualityGate | None = Field(
+        None, description="What a batch must satisfy before anything reaches the target."
+    )
+    allow_empty: bool = Field(False, description="Whether new input without a row passes the gate.")
     quarantine: Annotated[str, Field(pattern=TABLE_NAME)] | None = Field(
-        None, description="The table of broken rows, where it is not the target's name with __quarantine."
+        None, description="The table of broken rows; without it the target's name and `__quarantine`."
     )
-    transforms: list[Word] = Field(default_factory=list, description="What is made of the valid rows, in this order.")
-    sink: Word | None = Field(None, description="Where the rows go: one sink with its options.")
+    transforms: list[Word] = Field(default_factory=list, description="What becomes of valid rows, in this order.")
+    sink: Word | None = Field(None, description="What is written: one sink with its options.")
     sinks: list[dict[str, Any]] | None = Field(
-        None, min_length=1, description="Several sinks, each with the rows that its `where` takes."
+        None, min_length=1, description="Several sinks, each with an optional `where`."
     )
-    exclusive: bool = Field(
-        False, description="Whether each row goes to the first of the sinks that takes it, and no other."
+    exclusive: bool = Field(False, description="Whether a row goes to the first of the sinks only that it fits.")
+    stream: Stream | None = Field(
+        None, description="How often a stream looks, how long it waits for late rows, when it ends."
     )
-    stream: Stream | None = None
-    expectations: Expectations | None = None
+    expectations: Expectations | None = Field(
+        None, description="A Great Expectations suite that the rows about to be written are held against."
+    )
     spark: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="Spark SQL settings for this job alone."
     )
