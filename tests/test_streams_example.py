@@ -84,7 +84,9 @@ FEATURES = """
 def test_fraud_scores_are_what_duckdb_counts_and_each_alert_has_its_reasons(lakes):
     whole = lakes[1]
     orders = pa.Table.from_pylist(table(whole, "silver/placed_orders"))
-    expected = duckdb.connect().register("orders", orders).execute(FEATURES).to_arrow_table().to_pylist()
+    with duckdb.connect() as connection:
+        connection.register("orders", orders)
+        expected = connection.sql(FEATURES).to_arrow_table().to_pylist()
     scores = {row["order_id"]: row for row in table(whole, "gold/fraud_scores")}
     assert len(scores) == len(expected) > 100
     for row in expected:
