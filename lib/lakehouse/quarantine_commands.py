@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,7 @@ def _fix(options: argparse.Namespace) -> int:
     from lakehouse.quarantine_decisions import mend, mended_row
 
     layout, changes = api.layout(), _changes(options)
-    for chosen in _chosen(layout, options):
-        _require_rows(chosen)
+    for chosen in map(_without_files, _chosen(layout, options)):
         with held(layout, [chosen.table]):
             if options.sql:
                 mended = _by_sql(layout, chosen, options)
@@ -85,14 +84,17 @@ def _fix(options: argparse.Namespace) -> int:
     return 0
 
 
-def _require_rows(chosen: _Chosen) -> None:
-    """Raises ConfigError where a whole file is among them: it is mended where it lies."""
+def _without_files(chosen: _Chosen) -> _Chosen:
+    """The rows among them; raises ConfigError where a whole file is meant by its id, or nothing else is: it is mended where
+    it lies."""
     from lakehouse.quarantine import FILE_SCHEMA
 
+    rows = [row for row in chosen.rows if row["schema"] != FILE_SCHEMA]
     files = [row for row in chosen.rows if row["schema"] == FILE_SCHEMA]
-    if files:
+    if files and (chosen.ids or not rows):
         said = f"{files[0]['source']} is a file: mend it there, then lakehouse quarantine replay {files[0]['id'][:12]}"
         raise ConfigError(f"quarantine fix: {said}")
+    return replace(chosen, rows=rows)
 
 
 def _discard(options: argparse.Namespace) -> int:

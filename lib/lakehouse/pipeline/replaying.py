@@ -38,6 +38,8 @@ from lakehouse.registry import call_options
 from lakehouse.runs import RunRecord
 from lakehouse.session import job_session
 
+_IS_ROW = f"schema <> '{FILE_SCHEMA}'"  # and no whole file
+
 FOLDER = "replay"
 """Below a job's progress: that of its replays."""
 
@@ -90,7 +92,7 @@ def finish_dead_replay(plan: Plan, spark: SparkSession) -> None:
         if "files" in intent.pin:
             raw = load(batch, read_of(run, intent.pin, intent.versions))
         else:
-            raw = _frame(_chosen(run, intent.pin), run, batch)
+            raw = _frame(_chosen(run, intent.pin).where(_IS_ROW), run, batch)
         finish_batch(run, intent, batch, raw)
         know_files(plan, intent.pin)
         if run.record.batches:  # its own run is on record as failed
@@ -124,7 +126,7 @@ def _replayed(run: Run, selection: Selection) -> RunRecord | None:
         "by": selection.by, "at": selection.at.isoformat(), "why": selection.why,
     }  # fmt: skip
     chosen = _chosen(run, pin)
-    rows, files = chosen.where(col("schema") != FILE_SCHEMA), chosen.where(col("schema") == FILE_SCHEMA)
+    rows, files = chosen.where(_IS_ROW), chosen.where(f"NOT ({_IS_ROW})")
     if not rows.isEmpty():
         intent = new_intent(run, run.progress.batch + 1, pin)
         batch = batch_of(run, intent)
