@@ -325,7 +325,7 @@ def test_parquet_of_two_types_in_one_batch_is_an_error_naming_the_column(project
 def test_a_file_that_is_none_of_its_format_is_named(project):
     project.job("x", job())
     project.write("data/1.parquet", b"no parquet")
-    with pytest.raises(DataError, match=r"a file cannot be read: .*/data/1\.parquet"):
+    with pytest.raises(DataError, match=r"1 file cannot be read: .*/data/1\.parquet: .*is not a Parquet file"):
         project.run("x")
 
 
