@@ -18,6 +18,7 @@ _PERSONAL = re.compile(
 _KEY = re.compile(r"(^|_)(id|key|uuid|code|number|no)$")
 _CHANGED = re.compile(r"(^|_)(updated|modified|changed|version|sequence|loaded)(_|$)")
 _TIMES = ("timestamp", "timestamp_ntz", "date")
+_NESTED = ("struct", "array", "map", "binary")
 _FEW = 8
 
 
@@ -87,7 +88,7 @@ def _keys(types: Mapping[str, str], values: Mapping[str, Sequence[Any]], sequenc
 def _field(name: str, kind: str, values: Sequence[Any], keys: Sequence[str]) -> dict[str, Any]:
     field: dict[str, Any] = {"name": name, "type": kind}
     known = [value for value in values if value not in (None, "")]
-    if name not in keys and values and len(known) == len(values):
+    if name not in keys and values and len(known) == len(values) and not kind.startswith(_NESTED):
         field["required"] = True
     if _PERSONAL.search(name.lower()):
         return {**field, "pii": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from lakehouse.config.variables import escaped
@@ -16,6 +17,7 @@ SCHEMAS = ".schemas"
 _MADE_UP = {
     "boolean": (True, False), "date": ("2026-01-01", "2026-01-02"), "string": ("a", "b"),
     "timestamp": ("2026-01-01 08:00:00", "2026-01-02 08:00:00"),
+    "timestamp_ntz": ("2026-01-01 08:00:00", "2026-01-02 08:00:00"),
 }  # fmt: skip
 _NUMBERS = ("bigint", "int", "smallint", "tinyint", "double", "float", "decimal")
 
@@ -110,7 +112,17 @@ def _given(sample: Sample, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     items = [f"          - {yaml_line(row)}\n" for row in rows]
     if sample.format is None:
         return ["      rows:\n", f"        {sample.place}:\n", *items]
-    return ["      files:\n", f"        made_up.{sample.format}:\n", *items]
+    return ["      files:\n", f"        {yaml_line(_file_name(sample))}:\n", *items]
+
+
+def _file_name(sample: Sample) -> str:
+    """A name that the source reads: the only file's own, or one that fits the glob."""
+    parts = PurePosixPath(sample.place).parts
+    globbed = next((place for place, part in enumerate(parts) if set("*?") & set(part)), None)
+    if globbed is not None:
+        return "/".join(parts[globbed:]).replace("*", "made_up").replace("?", "x")
+    is_file = parts[-1].lower().endswith((".csv", ".json", ".jsonl", ".ndjson", ".parquet"))
+    return parts[-1] if is_file else f"made_up.{sample.format}"
 
 
 def _is_plain(field: Mapping[str, Any]) -> bool:

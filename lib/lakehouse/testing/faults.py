@@ -44,14 +44,26 @@ class _Dies(logging.Handler):
 @contextmanager
 def crash_at(step: CrashPoint, job: str) -> Iterator[Fault]:
     """Within it the job's first run that reaches the step dies there, with nothing done behind it."""
-    fault, handed_on = Fault(), logging.getLogger("py4j.clientserver")
+    fault = Fault()
     handler, level = _Dies(job, _EVENTS[step], fault), LOGGER.level
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate, handed_on.disabled = False, True  # Spark's bridge to Python tells of the fault in forty lines
+    LOGGER.propagate = False
     try:
-        yield fault
+        with silent_bridge():
+            yield fault
     finally:
         LOGGER.removeHandler(handler)
         LOGGER.setLevel(level)
-        LOGGER.propagate, handed_on.disabled = True, False
+        LOGGER.propagate = True
+
+
+@contextmanager
+def silent_bridge() -> Iterator[None]:
+    """Within it Spark's bridge to Python does not log the forty lines of a failure that is told in one."""
+    bridge = logging.getLogger("py4j.clientserver")
+    before, bridge.disabled = bridge.disabled, True
+    try:
+        yield
+    finally:
+        bridge.disabled = before

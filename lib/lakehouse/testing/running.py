@@ -15,7 +15,7 @@ from lakehouse.lease import held
 from lakehouse.planning.plan import Plan
 from lakehouse.planning.planner import plan_job
 from lakehouse.testing.differences import Different
-from lakehouse.testing.faults import Fault, crash_at
+from lakehouse.testing.faults import Fault, crash_at, silent_bridge
 from lakehouse.testing.given_events import own_topics
 from lakehouse.testing.giving import Ground, in_order, types_of
 from lakehouse.testing.lakes import Lake
@@ -97,7 +97,7 @@ def _run(plan: Plan, spark: SparkSession, fault: Fault | None = None) -> str | N
     from lakehouse.pipeline.run import run_plan
 
     try:
-        with held(plan.layout, api.lease_names([plan])):
+        with silent_bridge(), held(plan.layout, api.lease_names([plan])):
             run_plan(plan, spark, api.ending_of(plan, once=True))
     except Interrupted as error:
         if fault is None or not fault.hit:
