@@ -30,9 +30,9 @@ def show(options: argparse.Namespace) -> int:
     if table is None:
         raise DataError(f"there is no table {options.table} in {layout.root}.{_nearest(layout, options.table)}")
     personal = personal_columns_of(options.table, files)
-    found = Shown(
-        options.table, state_of(table), tuple(versions_of(table, options.limit)), _writers(options.table, files), frozenset(personal)
-    )  # fmt: skip
+    state = state_of(table)
+    versions = versions_of(layout.table(options.table), layout.root, state.version, options.limit)
+    found = Shown(options.table, state, tuple(versions), _writers(options.table, files), frozenset(personal))
     rows = _first_rows(layout, options.table, table, options.rows, personal) if options.rows else []
     if options.json:
         print(_as_json(found, rows))

@@ -89,9 +89,11 @@ def state_of(table: Any) -> TableState:
     )  # fmt: skip
 
 
-def versions_of(table: Any, limit: int) -> list[Version]:
-    """The last versions, newest first."""
-    return [_version(commit) for commit in table.history(limit)]
+def versions_of(path: str, root: str, until: int, limit: int) -> list[Version]:
+    """The last versions up to one, newest first."""
+    newest = open_table(path, root)  # one that was sent back to a version gives its commits wrong numbers
+    found = [_version(commit) for commit in newest.history(limit + newest.version() - until)]
+    return [one for one in found if one.version <= until]
 
 
 def type_text(kind: Any) -> str:

@@ -40,8 +40,7 @@ def flow_of(plans: Sequence[Plan]) -> Flow:
     places: dict[Node, int] = {}
     edges: dict[tuple[int, int], None] = {}
     for plan in ordered(plans):
-        # a job that looks at its own table is no circle
-        reads = [_table(name) for name in plan.inputs if name not in plan.outputs] or _outside(plan)
+        reads = [_table(name) for name in plan.inputs] or _outside(plan)
         job = Node(plan.name, "job", plan.job.config.layer)
         writes = [_target(plan, sink.target) for sink in plan.sinks]
         for node in (*reads, job, *writes):
