@@ -33,11 +33,12 @@ _WORDS = {
 }
 _UNITS = {
     "A job's YAML": "config planning registry command_options frames sql_text refusals measures display",
-    "Sources": "sources csv_files text_files column_types cdc_formats databases kafka event_time",
+    "Sources": "sources csv_files text_files typed_files landing column_types cdc_formats databases kafka event_time",
     "Rules, contracts and suites": "rules batches contracts contract_commands expectations expectation_commands suites quality_commands profiling profile_commands",
     "Transforms": "transforms intervals",
     "Sinks and change data": "sinks upserts targets table_layout change_data history table_commands",
     "Runs, streams and checkpoints": "pipeline lease run_report report_commands stream_commands commands batch_log api runs rule_results",
+    "Projects, tests and looks at a lake": "new_files project_commands test_commands testing show_commands sql_commands plan_commands table_log",
     "The quarantine": "quarantine quarantine_commands quarantine_decisions",
     "The lake, Spark and this machine": "storage session diagnosis sample_data",
 }
