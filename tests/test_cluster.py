@@ -77,7 +77,7 @@ def landing(store, tmp_path_factory) -> Path:
     return lake
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[SparkCluster]:
     with spark_cluster() as running:
         yield running
@@ -85,10 +85,14 @@ def cluster() -> Iterator[SparkCluster]:
 
 def submitted(cluster: SparkCluster, store: Store, user: str, folder: Path, job: str, *more: str) -> subprocess.Popen:
     """The job as the user, on the cluster, by the command that the docs name; its page on the port that `more` says."""
+    return on_cluster(cluster, folder, ROOT / f"jobs/{job}.py", *more, **store.environment(user), LAKE=LAKE)
+
+
+def on_cluster(cluster: SparkCluster, folder: Path, script: Path, *more: str, **variables: str) -> subprocess.Popen:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
-    environment |= {**cluster.environment(), **store.environment(user), "LAKE": LAKE}
+    environment |= {**cluster.environment(), **variables}
     command = ["./spark-submit.sh", "--master", cluster.url, "--properties-file", str(PROPERTIES), "--conf",
-               f"spark.eventLog.dir=file://{folder}", *more, f"jobs/{job}.py"]  # fmt: skip
+               f"spark.eventLog.dir=file://{folder}", *more, str(script)]  # fmt: skip
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
 
@@ -127,6 +131,32 @@ def runs_tasks(page: str) -> bool:
     application = f"{page}/{json_at(page)[0]['id']}"
     busy = [each for each in json_at(f"{application}/executors") if each["id"] != "driver" and each["totalTasks"]]
     return len(busy) == 2 and any(stage["numActiveTasks"] for stage in json_at(f"{application}/stages?status=active"))
+
+
+HELD = """
+import os, time
+from pathlib import Path
+from pyspark.sql import functions as F
+from lakehouse import get_spark
+from lakehouse.holding import held
+rows, counts = held(get_spark().range(0, 1000, 1, 4).withColumn("n", F.rand()), F.count(F.lit(1)).alias("rows"))
+before = rows.agg(F.sum("n")).first()
+Path(os.environ["IS_HELD"]).touch()
+while not Path(os.environ["IS_DEAD"]).exists():
+    time.sleep(0.05)
+print("the same" if rows.agg(F.sum("n")).first() == before and counts == {"rows": 1000} else "others")
+"""
+
+
+def test_rows_that_a_batch_holds_are_there_when_a_worker_dies(cluster, tmp_path):
+    (tmp_path / "held.py").write_text(HELD)
+    is_held, is_dead = tmp_path / "is_held", tmp_path / "is_dead"
+    job = on_cluster(cluster, tmp_path, tmp_path / "held.py", IS_HELD=str(is_held), IS_DEAD=str(is_dead))
+    wait_for(is_held.exists, "rows that are held")
+    cluster.kill(0)
+    wait_for(lambda: cluster.alive() == 1, "a master that misses its worker")
+    is_dead.touch()
+    assert "the same" in finished(job)
 
 
 def test_a_job_is_refused_in_one_line_where_its_user_may_not_write(store, landing):

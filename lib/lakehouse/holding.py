@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 
 FEW = 100_000
@@ -56,9 +57,15 @@ def sized(session: SparkSession, rows: int | None) -> Iterator[None]:
         yield
 
 
+def kept(rows: DataFrame) -> DataFrame:
+    """The rows, worked out once and never again: where executors may be lost, by two of them, and one lost takes none away."""
+    local = str(rows.sparkSession.sparkContext.master).startswith("local")
+    return rows.localCheckpoint(storageLevel=None if local else StorageLevel.MEMORY_AND_DISK_2)
+
+
 def held(rows: DataFrame, *counted: Column) -> tuple[DataFrame, dict[str, Any]]:
     """The rows, materialised, and these aggregates of them."""
     observed = Observation()
     with set_for(rows.sparkSession, _CONSTRAINTS):
-        found = (rows.observe(observed, *counted) if counted else rows).localCheckpoint()
+        found = kept(rows.observe(observed, *counted) if counted else rows)
     return found, dict(observed.get) if counted else {}

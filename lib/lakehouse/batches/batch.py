@@ -28,6 +28,7 @@ from lakehouse.batches.suite_gate import has_suite, judged_by_suite, require_sui
 from lakehouse.batches.tally import results_of
 from lakehouse.conform import ignored_columns
 from lakehouse.frames import REPLAYED
+from lakehouse.holding import kept
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.tables import resolved
 from lakehouse.targets import Settings, Write, Written
@@ -43,7 +44,7 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
     require_sink_columns(batch.plan, one.rows)
     require_suite_fits(batch.plan, one.rows)
     if held:
-        one = replace(one, rows=one.rows.localCheckpoint())
+        one = replace(one, rows=kept(one.rows))
     known = _taken_before(batch, raw, one)
     batch = _informed(batch, known)
     if known is not None and gated:

@@ -22,6 +22,7 @@ from lakehouse.batches.step_errors import explained
 from lakehouse.errors import DataError
 from lakehouse.event_time import COUNTED, window_ends
 from lakehouse.frames import EXTRA, FATE, ORIGIN, REASONS, ROW, col
+from lakehouse.holding import kept
 from lakehouse.lake import snapshot
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.quality import DROPPED, FAILED, QUARANTINED, VALID, WARNED
@@ -87,8 +88,8 @@ def _held(batch: Batch, rows: DataFrame, seen: Seen) -> _Held:
         marked = marked.withColumn(_ENDS, F.when(placed, ends).otherwise(col(_ENDS)))
     late = seen.watermark * 1000
     marked = marked.withColumn(MISSED, F.filter(col(_ENDS), lambda end: end <= late))
-    kept = col(GIVEN).isNotNull() | (col(FATE) > VALID) | (F.size(col(MISSED)) > 0)
-    found = marked.observe(counted, *_counters(plan, marked)).where(kept).localCheckpoint()
+    wanted = col(GIVEN).isNotNull() | (col(FATE) > VALID) | (F.size(col(MISSED)) > 0)
+    found = kept(marked.observe(counted, *_counters(plan, marked)).where(wanted))
     figures = {name: int(value) for name, value in counted.get.items() if value is not None}
     dimensions = {name[len(_DIMENSION) :]: value for name, value in figures.items() if name.startswith(_DIMENSION)}
     return _Held(found, _balanced(plan, figures), figures, dimensions)
