@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from servers import ROOT, free_port
 
+T = TypeVar("T")
 VENV = ROOT / ".venv"
 SPARK_HOME = next(VENV.glob("lib/python3.*/site-packages/pyspark"))
 PROPERTIES = ROOT / "docker/spark.properties"
@@ -32,6 +33,7 @@ class SparkCluster:
     page: int
     secret: str
     workers: tuple[subprocess.Popen[bytes], ...]
+    pages: tuple[int, ...]
 
     @property
     def url(self) -> str:
@@ -47,9 +49,13 @@ class SparkCluster:
     def alive(self) -> int:
         return sum(worker["state"] == "ALIVE" for worker in self.state()["workers"])
 
-    def kill(self, worker: int) -> None:
-        """SIGKILL for a worker and the executors it started, as a machine that loses its power."""
-        os.killpg(self.workers[worker].pid, signal.SIGKILL)
+    def kill_worker_of(self, executor: str) -> None:
+        """SIGKILL for the worker that started an executor, and for the executor: a machine that loses its power."""
+        for worker, page in zip(self.workers, self.pages, strict=True):
+            if executor in {str(each["id"]) for each in json_at(f"http://127.0.0.1:{page}/json/")["executors"]}:
+                os.killpg(worker.pid, signal.SIGKILL)
+                return
+        raise AssertionError(f"no worker has executor {executor}")
 
 
 def json_at(url: str) -> Any:
@@ -57,13 +63,13 @@ def json_at(url: str) -> Any:
         return json.load(answer)
 
 
-def wait_for(what: Callable[[], object], name: str, seconds: float = 60) -> None:
-    """Waits until `what` is true; one that cannot be asked yet is not."""
+def wait_for(what: Callable[[], T], name: str, seconds: float = 60) -> T:
+    """What `what` says as soon as that is true; one that cannot be asked yet is not."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if what():
-                return
+            if found := what():
+                return found
         except (OSError, ValueError, LookupError):
             pass
         time.sleep(0.02)
@@ -80,13 +86,13 @@ def spark_cluster() -> Iterator[SparkCluster]:
             return stack.enter_context(_daemon(Path(folder), secret, *arguments))
 
         start(f"{CLASSES}.master.Master", "--host", "127.0.0.1", "--port", port, "--webui-port", page)
-        workers = []
+        workers, pages = [], [free_port(), free_port()]
         wait_for(lambda: json_at(f"http://127.0.0.1:{page}/json/"), f"the master ({_said(Path(folder))})")
-        for number in (1, 2):
-            place = ("--work-dir", f"{folder}/{number}", "--webui-port", free_port(), "--host", "127.0.0.1")
+        for own in pages:
+            place = ("--work-dir", f"{folder}/{own}", "--webui-port", own, "--host", "127.0.0.1")
             master = f"spark://127.0.0.1:{port}"
             workers.append(start(f"{CLASSES}.worker.Worker", "--cores", 2, "--memory", "2g", *place, master))
-        cluster = SparkCluster(port, page, secret, tuple(workers))
+        cluster = SparkCluster(port, page, secret, tuple(workers), tuple(pages))
         wait_for(lambda: cluster.alive() == 2, f"two workers ({_said(Path(folder))})")
         yield cluster
 

@@ -104,8 +104,7 @@ def test_a_job_whose_worker_dies_gives_the_table_of_a_local_run(cluster, store, 
 
     page = f"http://127.0.0.1:{(port := free_port())}/api/v1/applications"
     job = submitted(cluster, store, "silver", tmp_path, "silver_orders", "--conf", f"spark.ui.port={port}")
-    wait_for(lambda: runs_tasks(page), "tasks of silver_orders")
-    cluster.kill(0)
+    cluster.kill_worker_of(wait_for(lambda: at_work(page), "tasks of silver_orders", 180))
     wait_for(lambda: cluster.alive() == 1, "a master that misses its worker")
     assert job.poll() is None, "the job ended before its worker did"
     finished(job)
@@ -126,11 +125,10 @@ def test_a_job_whose_worker_dies_gives_the_table_of_a_local_run(cluster, store, 
         assert there[name] == rows, name
 
 
-def runs_tasks(page: str) -> bool:
-    """True where each of the application's two executors has run a task and one of its stages is at work."""
-    application = f"{page}/{json_at(page)[0]['id']}"
-    busy = [each for each in json_at(f"{application}/executors") if each["id"] != "driver" and each["totalTasks"]]
-    return len(busy) == 2 and any(stage["numActiveTasks"] for stage in json_at(f"{application}/stages?status=active"))
+def at_work(page: str) -> str | None:
+    """An executor of the page's application that has begun its work."""
+    executors = json_at(f"{page}/{json_at(page)[0]['id']}/executors")
+    return next((each["id"] for each in executors if each["id"] != "driver" and each["totalTasks"]), None)
 
 
 HELD = """
@@ -152,8 +150,8 @@ def test_rows_that_a_batch_holds_are_there_when_a_worker_dies(cluster, tmp_path)
     (tmp_path / "held.py").write_text(HELD)
     is_held, is_dead = tmp_path / "is_held", tmp_path / "is_dead"
     job = on_cluster(cluster, tmp_path, tmp_path / "held.py", IS_HELD=str(is_held), IS_DEAD=str(is_dead))
-    wait_for(is_held.exists, "rows that are held")
-    cluster.kill(0)
+    wait_for(is_held.exists, "rows that are held", 180)
+    cluster.kill_worker_of("0")
     wait_for(lambda: cluster.alive() == 1, "a master that misses its worker")
     is_dead.touch()
     assert "the same" in finished(job)

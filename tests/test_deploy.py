@@ -55,6 +55,14 @@ def test_a_service_is_nobody_listens_to_this_machine_alone_and_says_how_it_is(na
         assert place in COMPOSE["volumes"] or (place.startswith("../") and volume.endswith(":ro")), volume
 
 
+def test_what_is_built_here_is_asked_of_no_registry():
+    built = {service["image"] for service in SERVICES.values() if "build" in service}
+    for name, service in SERVICES.items():
+        if service["image"] in built and "build" not in service:
+            assert service["pull_policy"] == "never", name
+        assert service["image"] in built or service["image"].startswith("${"), name
+
+
 def test_no_password_stands_in_a_file_and_each_is_asked_for():
     for name, service in SERVICES.items():
         for key, value in service.get("environment", {}).items():
