@@ -7,7 +7,7 @@ case $role in
     driver)
         shift
         # jobs import the library from its place in the image, and get set-up's flags for the JVM
-        exec /opt/lakehouse/spark-submit.sh --conf "spark.driver.bindAddress=$SPARK_DRIVER_BIND_ADDRESS" --deploy-mode client "$@"
+        exec "$(dirname "$0")/../spark-submit.sh" --conf "spark.driver.bindAddress=$SPARK_DRIVER_BIND_ADDRESS" --deploy-mode client "$@"
         ;;
     executor)
         # SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1, ...: one flag each, in the order of their numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -113,6 +114,36 @@ def test_a_policy_names_what_may_be_done_and_where(file):
         if "s3:PutObject" in statement["Action"] and file.stem in LAYERS:
             written = {place.removeprefix("arn:aws:s3:::lake/").split("/")[0] for place in statement["Resource"]}
             assert written.isdisjoint({*LAYERS, "landing", "*"} - {file.stem}), file
+
+
+def test_the_image_takes_kubernetes_for_what_sparks_own_images_do(tmp_path):
+    (tmp_path / "docker").mkdir()
+    script = tmp_path / "docker/entrypoint.sh"
+    script.write_text((ROOT / "docker/entrypoint.sh").read_text())
+    for name in ("java", "spark-submit.sh"):
+        (tmp_path / name).write_text(f'#!/bin/sh\nprintf "%s\\n" {name} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    given = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SPARK_DRIVER_BIND_ADDRESS": "10.0.0.1"}
+    given |= {f"SPARK_EXECUTOR_{name}": name for name in ("MEMORY", "ID", "CORES", "POD_IP", "POD_NAME")}
+    given |= {"SPARK_DRIVER_URL": "url", "SPARK_APPLICATION_ID": "app", "SPARK_RESOURCE_PROFILE_ID": "0"}
+    given |= {"SPARK_JAVA_OPT_0": "-Da=b c", "SPARK_JAVA_OPT_1": "-Dd"}
+
+    def started(*arguments: str) -> list[str]:
+        return subprocess.run(
+            ["sh", script, *arguments], env=given, check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+
+    assert started("driver", "--class", "C", "local:///x.py") == [
+        "spark-submit.sh", "--conf", "spark.driver.bindAddress=10.0.0.1", "--deploy-mode", "client", "--class", "C", "local:///x.py",
+    ]  # fmt: skip
+    executor = started("executor")
+    assert executor[:5] == ["java", "-Da=b c", "-Dd", "-XmsMEMORY", "-XmxMEMORY"]
+    backend = executor.index("org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend")
+    assert dict(zip(executor[backend + 1 :: 2], executor[backend + 2 :: 2], strict=True)) == {
+        "--driver-url": "url", "--executor-id": "ID", "--cores": "CORES", "--app-id": "app", "--hostname": "POD_IP",
+        "--resourceProfileId": "0", "--podName": "POD_NAME",
+    }  # fmt: skip
+    assert started("echo", "what it is given") == ["what it is given"]
 
 
 def test_pods_are_held_to_what_a_restricted_namespace_asks_for():
