@@ -59,7 +59,7 @@ class SparkCluster:
 
 
 def json_at(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=2) as answer:
+    with urllib.request.urlopen(url, timeout=20) as answer:
         return json.load(answer)
 
 
