@@ -60,7 +60,7 @@ def send(events: Sequence[Event], plan: Plan, topics: Mapping[str, str], spark: 
         "value",
         "transform(headers, h -> struct(h.key AS key, cast(h.value AS binary) AS value)) AS headers",
     )
-    writer = frame.coalesce(1).write.format("kafka").options(**_cluster(plan.source).writer())
+    writer = frame.coalesce(1).write.format("kafka").mode("append").options(**_cluster(plan.source).writer())
     writer.option("includeHeaders", "true").save()
 
 
