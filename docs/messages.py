@@ -32,7 +32,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Message:
-    """A message with `…` for its values, and the package or module of the product that says it."""
+    """A message with `…` for its values, and the package or module of the product that says it (see `_unit`)."""
 
     unit: str
     text: str
@@ -80,8 +80,13 @@ def messages() -> tuple[Message, ...]:
         for node in ast.walk(here.tree) if here is not None else ():
             for text in said_at(node, here):
                 if _is_sentence(text):
-                    found.setdefault(text, Message(parts[0], text))
+                    found.setdefault(text, Message(_unit(parts), text))
     return tuple(sorted(found.values(), key=lambda message: message.unit))
+
+
+def _unit(parts: tuple[str, ...]) -> str:
+    """The package or module at the top; a command by its own module, for commands are of many subjects."""
+    return ".".join(parts[:2]) if parts[0] == "commands" else parts[0]
 
 
 def said_at(node: ast.AST, here: Module) -> Iterator[str]:

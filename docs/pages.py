@@ -18,7 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
 from messages import messages  # noqa: E402  (this folder is no package)
 
 from lakehouse import registry  # noqa: E402
-from lakehouse.command_options import COMMANDS  # noqa: E402
+from lakehouse.commands.options import COMMANDS  # noqa: E402
 from lakehouse.config.contract import Contract  # noqa: E402
 from lakehouse.config.job_config import JobConfig  # noqa: E402
 from lakehouse.planning.plan import BatchRuleSettings, RuleSettings, TableSettings  # noqa: E402
@@ -32,14 +32,14 @@ _WORDS = {
     "sink": ("Sinks", TableSettings),
 }
 _UNITS = {
-    "A job's YAML": "config planning registry command_options frames sql_text refusals measures display",
+    "A job's YAML": "config planning registry commands.options frames sql_text refusals measures display",
     "Sources": "sources csv_files text_files typed_files landing column_types cdc_formats databases kafka event_time",
-    "Rules, contracts and suites": "rules batches contracts contract_commands expectations expectation_commands suites quality_commands profiling profile_commands",
+    "Rules, contracts and suites": "rules batches contracts commands.contract expectations commands.expectation suites commands.quality profiling commands.profile",
     "Transforms": "transforms intervals",
-    "Sinks and change data": "sinks upserts targets table_layout change_data history table_commands",
-    "Runs, streams and checkpoints": "pipeline lease run_report report_commands stream_commands commands batch_log api runs rule_results",
-    "Projects, tests and looks at a lake": "new_files project_commands test_commands testing show_commands sql_commands plan_commands table_log",
-    "The quarantine": "quarantine quarantine_commands quarantine_decisions",
+    "Sinks and change data": "sinks upserts targets table_layout change_data history commands.table",
+    "Runs, streams and checkpoints": "pipeline lease run_report commands.report commands.stream commands.jobs batch_log api runs rule_results",
+    "Projects, tests and looks at a lake": "new_files commands.project commands.tests testing commands.show commands.sql commands.plan table_log",
+    "The quarantine": "quarantine commands.quarantine quarantine_decisions",
     "The lake, Spark and this machine": "storage session diagnosis sample_data",
 }
 _OTHER = "Elsewhere"

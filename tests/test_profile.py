@@ -13,7 +13,7 @@ import pytest
 
 from lakehouse import run, runs
 from lakehouse.cli import command
-from lakehouse.profile_reports import profile_text
+from lakehouse.commands.profile_reports import profile_text
 from lakehouse.profiling.page import page
 from lakehouse.profiling.shapes import expression
 from lakehouse.profiling.suggestions import suggested_rules

@@ -9,7 +9,7 @@ import pytest
 
 from lakehouse import DataError, rule_results
 from lakehouse.cli import command
-from lakehouse.quality_reports import anomalies, scores
+from lakehouse.commands.quality_reports import anomalies, scores
 from lakehouse.rule_results import Checked, RuleResult
 from lakehouse.tables import Layout
 from test_set_rules import job, kept

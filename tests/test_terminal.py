@@ -14,8 +14,8 @@ import pytest
 
 from lakehouse import cli
 from lakehouse.cli import command
-from lakehouse.command_options import COMMANDS
-from lakehouse.command_words import Command
+from lakehouse.commands.options import COMMANDS
+from lakehouse.commands.words import Command
 from lakehouse.pipeline.live_work import Work, work_text
 from lakehouse.terminal import is_coloured, is_live, painted
 from shop import LAKEHOUSE

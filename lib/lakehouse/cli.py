@@ -1,4 +1,4 @@
-"""The command line: one word a command, see `command_options`; every error is one line and an exit code."""
+"""The command line: one word a command, see `commands.options`; every error is one line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lakehouse import log
-from lakehouse.command_options import COMMANDS
-from lakehouse.command_words import add_commands
-from lakehouse.completion import complete
+from lakehouse.commands.completion import complete
+from lakehouse.commands.options import COMMANDS
+from lakehouse.commands.words import add_commands
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.interrupts import end_on_signals
 from lakehouse.redaction import hidden
@@ -79,5 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 def _handler(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it is called: `lakehouse --help` must not wait for Spark's modules."""
     module, _, function = name.partition(".")
-    found: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(f"lakehouse.{module}"), function)
+    found: Callable[[argparse.Namespace], int] = getattr(
+        importlib.import_module(f"lakehouse.commands.{module}"), function
+    )
     return found

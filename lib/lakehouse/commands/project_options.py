@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse.command_words import Command, Parser
+from lakehouse.commands.words import Command, Parser
 
 
 def init_options(parser: Parser) -> None:
@@ -22,9 +22,9 @@ def new_options(parser: Parser) -> None:
 
 
 PROJECT = (
-    Command("init", "project_commands.init", "make a new project that runs at once: jobs, contract, tests, CI", "init my-lake", init_options),
+    Command("init", "project.init", "make a new project that runs at once: jobs, contract, tests, CI", "init my-lake", init_options),
     Command(
-        "new", "project_commands.new", "write a job, its contract as the data suggests it, its script and its test",
+        "new", "project.new", "write a job, its contract as the data suggests it, its script and its test",
         "new silver_orders --from bronze.orders", new_options,
     ),
 )  # fmt: skip

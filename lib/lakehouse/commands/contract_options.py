@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse.command_words import Command, Parser
+from lakehouse.commands.words import Command, Parser
 
 
 def _names_options(parser: Parser) -> None:
@@ -30,19 +30,19 @@ def contract_import_options(parser: Parser) -> None:
 
 CONTRACT = (
     Command(
-        "check", "contract_commands.contract_check", "list how contracts differ from an earlier version; 2 where one breaks what it promises",
+        "check", "contract.contract_check", "list how contracts differ from an earlier version; 2 where one breaks what it promises",
         "contract check orders --against main", contract_check_options,
     ),
     Command(
-        "export", "contract_commands.contract_export", "print a contract as the JSON Schema of a row, or in the Open Data Contract Standard",
+        "export", "contract.contract_export", "print a contract as the JSON Schema of a row, or in the Open Data Contract Standard",
         "contract export orders --format odcs > orders.odcs.yaml", contract_export_options,
     ),
     Command(
-        "import", "contract_commands.contract_import", "write conf/contracts/NAME.yml from a document of the Open Data Contract Standard",
+        "import", "contract.contract_import", "write conf/contracts/NAME.yml from a document of the Open Data Contract Standard",
         "contract import orders.odcs.yaml --format odcs", contract_import_options,
     ),
     Command(
-        "status", "contract_commands.contract_status", "say how fresh each table under a contract is; 3 where one is older than promised",
+        "status", "contract.contract_status", "say how fresh each table under a contract is; 3 where one is older than promised",
         "contract status orders", _names_options,
     ),
 )  # fmt: skip

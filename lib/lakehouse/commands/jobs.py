@@ -182,7 +182,7 @@ def _listed(what: str) -> Iterator[dict[str, Any]]:
 
 def completion(options: argparse.Namespace) -> int:
     """Prints what a shell evaluates to complete `lakehouse`."""
-    from lakehouse.completion import shell_code
+    from lakehouse.commands.completion import shell_code
 
     print(shell_code(options.shell))
     return 0

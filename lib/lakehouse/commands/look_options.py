@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse.command_words import Command, Parser
+from lakehouse.commands.words import Command, Parser
 
 
 def plan_options(parser: Parser) -> None:
@@ -49,23 +49,23 @@ def completion_options(parser: Parser) -> None:
 
 LOOK = (
     Command(
-        "plan", "plan_commands.plan", "show what a run would read, create, write and alter, and every problem; writes nothing",
+        "plan", "plan.plan", "show what a run would read, create, write and alter, and every problem; writes nothing",
         "plan silver_orders\nplan silver_orders gold_fct_orders --json", plan_options,
     ),
     Command(
-        "show", "show_commands.show", "show a table: columns, size, rows, last versions and who made them, first rows; needs no Spark",
+        "show", "show.show", "show a table: columns, size, rows, last versions and who made them, first rows; needs no Spark",
         "show silver.orders --rows 5\nshow silver.orders --as-of 2026-01-31T06:00", show_options,
     ),
     Command(
-        "sql", "sql_commands.sql", "run a query over the lake's tables and print its rows; writes nothing",
+        "sql", "sql.sql", "run a query over the lake's tables and print its rows; writes nothing",
         "sql \"SELECT status, count(*) AS orders FROM silver.orders GROUP BY status\"", sql_options,
     ),
     Command(
-        "graph", "graph_commands.show_graph", "draw jobs and tables, and what flows between them; needs no Spark",
+        "graph", "graph.show_graph", "draw jobs and tables, and what flows between them; needs no Spark",
         "graph --select +gold_daily_revenue\ngraph --format svg > jobs.svg", graph_options,
     ),
     Command(
-        "completion", "commands.completion", "print what a shell evaluates to complete commands, jobs and tables behind TAB",
+        "completion", "jobs.completion", "print what a shell evaluates to complete commands, jobs and tables behind TAB",
         "completion bash", completion_options,
     ),
 )  # fmt: skip

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import api, runs
+from lakehouse.commands.look_reports import Shown, rows_text, shown_text
 from lakehouse.config.project_files import job_files
 from lakehouse.errors import ConfigError, DataError, did_you_mean
 from lakehouse.frames import as_shown
-from lakehouse.look_reports import Shown, rows_text, shown_text
 from lakehouse.personal import personal_columns_of
 from lakehouse.storage import folders
 from lakehouse.table_log import opened, state_of, versions_of

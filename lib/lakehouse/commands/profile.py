@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import api, runs
+from lakehouse.commands.profile_reports import profile_text
 from lakehouse.config.project_files import job_files
 from lakehouse.errors import ConfigError
 from lakehouse.personal import personal_columns_of
-from lakehouse.profile_reports import profile_text
 from lakehouse.profiling.page import page
 from lakehouse.profiling.suggestions import suggested_rules
 from lakehouse.profiling.table_profile import Profile, Unreadable, measured, profile

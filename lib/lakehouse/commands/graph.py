@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lakehouse import api
+from lakehouse.commands.graph_svg import svg
+from lakehouse.commands.graph_text import mermaid, tree
 from lakehouse.config.project_files import conf_folder, job_files
-from lakehouse.flow_svg import svg
-from lakehouse.flow_text import mermaid, tree
 from lakehouse.planning import graph
 from lakehouse.planning.flow import Flow, flow_of
 from lakehouse.terminal import is_coloured

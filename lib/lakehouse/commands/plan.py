@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lakehouse import api, reports, session
+from lakehouse.commands.plan_reports import changes_text, column_text, summary
 from lakehouse.config.project_files import find_job, job_files
 from lakehouse.errors import ConfigError, Problem
-from lakehouse.plan_reports import changes_text, column_text, summary
 from lakehouse.planning import graph
 from lakehouse.planning.changes import Changes
 from lakehouse.planning.plan import Plan

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lakehouse.command_words import Parser
+from lakehouse.commands.words import Parser
 from lakehouse.config.project_files import conf_folder, job_files, project_root
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import folders

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lakehouse import api, rule_results
+from lakehouse.commands.quality_reports import anomalies, anomalies_text, coverage, quality_text, scores, trends
 from lakehouse.config.project_files import conf_folder, job_files
 from lakehouse.errors import ConfigError, did_you_mean
-from lakehouse.quality_reports import anomalies, anomalies_text, coverage, quality_text, scores, trends
 
 
 def quality(options: argparse.Namespace) -> int:

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lakehouse import api, runs
+from lakehouse.commands.contract_reports import status_table, verdict_text
 from lakehouse.config.contract import Contract, contract_problems
 from lakehouse.config.jobs import load_mapping, of_document
 from lakehouse.config.project_files import conf_folder, job_files
 from lakehouse.config.variables import escaped
 from lakehouse.config.yaml_files import read_yaml, shown, source_of
 from lakehouse.config.yaml_text import parse, yaml_text
-from lakehouse.contract_reports import status_table, verdict_text
 from lakehouse.contracts.compatibility import Checked, check
 from lakehouse.contracts.freshness import freshness
 from lakehouse.contracts.json_schema import row_schema

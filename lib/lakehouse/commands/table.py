@@ -21,7 +21,7 @@ from lakehouse.tables import is_table_name
 def history(options: argparse.Namespace) -> int:
     """Prints the versions of one key with the events that they came from; needs no Spark."""
     from lakehouse.change_data.key_history import key_history
-    from lakehouse.table_reports import history_text
+    from lakehouse.commands.table_reports import history_text
 
     found = key_history(api.layout(), _table(options), options.key)
     print(json.dumps(asdict(found), default=str) if options.json else history_text(found))
@@ -45,8 +45,8 @@ def adopt(options: argparse.Namespace) -> int:
 
 def rebuild(options: argparse.Namespace) -> int:
     """Makes a table anew from its source, shows how it differs, and replaces it where that was asked for."""
+    from lakehouse.commands.table_reports import rebuilt_text
     from lakehouse.pipeline.rebuilding import rebuild as make_anew
-    from lakehouse.table_reports import rebuilt_text
 
     table = _table(options)
     plans = _writers(table, options.env)

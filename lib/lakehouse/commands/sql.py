@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import api
+from lakehouse.commands.look_reports import rows_text
 from lakehouse.config.project_files import job_files
 from lakehouse.errors import ConfigError, did_you_mean
-from lakehouse.look_reports import rows_text
 from lakehouse.personal import personal_by_table
 from lakehouse.sql_text import dotted_names, is_query
 from lakehouse.storage import folders

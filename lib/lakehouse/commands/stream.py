@@ -7,7 +7,8 @@ import json
 import time
 from pathlib import Path
 
-from lakehouse import api, batch_log, reports, stream_reports
+from lakehouse import api, batch_log, reports
+from lakehouse.commands import stream_reports
 from lakehouse.config.project_files import find_job
 from lakehouse.ending import Ending, ask_to_end, take_back
 from lakehouse.errors import BusyError, ConfigError, LakehouseError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lakehouse.command_words import Command, Parser
-from lakehouse.contract_options import CONTRACT
-from lakehouse.look_options import LOOK
-from lakehouse.project_options import PROJECT
+from lakehouse.commands.contract_options import CONTRACT
+from lakehouse.commands.look_options import LOOK
+from lakehouse.commands.project_options import PROJECT
+from lakehouse.commands.words import Command, Parser
 
 
 def run_options(parser: Parser) -> None:
@@ -180,7 +180,7 @@ def doctor_options(parser: Parser) -> None:
 
 STREAM = (
     Command(
-        "flush", "stream_commands.stream_flush", "take what is new, then close the windows that still wait for more",
+        "flush", "stream.stream_flush", "take what is new, then close the windows that still wait for more",
         "stream flush gold_order_minutes", stream_flush_options,
     ),
 )  # fmt: skip
@@ -188,58 +188,58 @@ STREAM = (
 COMMANDS = (
     *PROJECT,
     Command(
-        "run", "commands.run", "run jobs, in the order of what they read and write",
+        "run", "jobs.run", "run jobs, in the order of what they read and write",
         "run silver_orders\nrun --select +gold_daily_revenue --env dev", run_options,
     ),
     Command(
-        "stop", "stream_commands.stop", "ask a running job to end after the batch in hand, from another shell",
+        "stop", "stream.stop", "ask a running job to end after the batch in hand, from another shell",
         "stop silver_orders", stop_options,
     ),
     Command(
-        "batches", "stream_commands.batches", "show the last micro-batches of a job: rows, milliseconds, state, watermark",
+        "batches", "stream.batches", "show the last micro-batches of a job: rows, milliseconds, state, watermark",
         "batches silver_orders", batches_options,
     ),
     Command(
-        "checkpoint", "stream_commands.checkpoint", "list what jobs have taken, show one job's, move it in its source, or copy it for a job's new name",
+        "checkpoint", "stream.checkpoint", "list what jobs have taken, show one job's, move it in its source, or copy it for a job's new name",
         "checkpoint list\ncheckpoint show silver_orders\ncheckpoint reset silver_orders --to version:12\n"
         "checkpoint copy silver_orders silver_orders_new", checkpoint_options,
     ),
-    Command("test", "test_commands.test", "run the YAML tests of jobs, or record what they give", "test silver_orders", test_options),
+    Command("test", "tests.test", "run the YAML tests of jobs, or record what they give", "test silver_orders", test_options),
     *LOOK,
     Command(
-        "list", "commands.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list\nlist rules",
+        "list", "jobs.show_list", "list the jobs, or every source, rule, transform and sink with its options", "list\nlist rules",
         list_options,
     ),
-    Command("runs", "commands.show_runs", "show the last runs", "runs silver_orders", runs_options),
+    Command("runs", "jobs.show_runs", "show the last runs", "runs silver_orders", runs_options),
     Command(
-        "report", "report_commands.report", "write a run as one HTML file: rows, rules, broken rows, tables, trends",
+        "report", "report.report", "write a run as one HTML file: rows, rules, broken rows, tables, trends",
         "report silver_orders --to report.html", report_options,
     ),
     Command(
-        "quarantine", "quarantine_commands.quarantine", "list broken rows, show, mend, replay or discard them",
+        "quarantine", "quarantine.quarantine", "list broken rows, show, mend, replay or discard them",
         "quarantine list silver.orders\nquarantine show 16fe7b\nquarantine fix 16fe7b --set amount=12.50 --why 'a typing error'\n"
         "quarantine replay 16fe7b\nquarantine discard silver.orders --rule status_is_known --why 'test orders'", quarantine_options,
     ),
     Command(
-        "quality", "quality_commands.quality",
+        "quality", "quality.quality",
         "show what the rules of a table said in its last runs, a score a dimension, and which columns no rule covers",
         "quality silver.orders\nquality --anomalies", quality_options,
     ),
     Command(
-        "history", "table_commands.history", "print the versions of one key, with the events that they came from",
+        "history", "table.history", "print the versions of one key, with the events that they came from",
         "history silver.customers_history --key 5", history_options,
     ),
     Command(
-        "adopt", "table_commands.adopt", "take over a table that others made: its rows become what its job remembers of it",
+        "adopt", "table.adopt", "take over a table that others made: its rows become what its job remembers of it",
         "adopt silver.customers_history", adopt_options,
     ),
     Command(
-        "rebuild", "table_commands.rebuild", "make a table anew from its source and show how it differs; replaces nothing unless told to",
+        "rebuild", "table.rebuild", "make a table anew from its source and show how it differs; replaces nothing unless told to",
         "rebuild silver.customers_history", rebuild_options,
     ),
     Command("stream", "", "close what a stream holds open", "stream flush gold_order_minutes", parts=STREAM),
     Command(
-        "profile", "profile_commands.profile_table", "measure a table, column by column, or suggest rules for it; needs no Spark",
+        "profile", "profile.profile_table", "measure a table, column by column, or suggest rules for it; needs no Spark",
         "profile silver.orders", profile_options,
     ),
     Command(
@@ -247,21 +247,21 @@ COMMANDS = (
         "contract check orders --against main", parts=CONTRACT,
     ),
     Command(
-        "expectations", "expectation_commands.expectations",
+        "expectations", "expectation.expectations",
         "speak Great Expectations: a job's rules as a suite, a suite as rules, Data Docs of what suites said",
         "expectations export silver_orders\nexpectations import suite.json --job silver_orders\nexpectations docs --to site",
         expectations_options,
     ),
     Command(
-        "schema", "commands.schema", "print the JSON Schema of a job's YAML, of a contract's, an environment's or a test's", "schema > job.schema.json",
+        "schema", "jobs.schema", "print the JSON Schema of a job's YAML, of a contract's, an environment's or a test's", "schema > job.schema.json",
         schema_options,
     ),
     Command(
-        "doctor", "commands.doctor", "check Java, JARs, versions, settings, disks and storage; names the remedy for each",
+        "doctor", "jobs.doctor", "check Java, JARs, versions, settings, disks and storage; names the remedy for each",
         "doctor --json", doctor_options,
     ),
     Command(
-        "sample-data", "commands.sample_data", "write the example shop's landing data", "sample-data --days 3", sample_data_options
+        "sample-data", "jobs.sample_data", "write the example shop's landing data", "sample-data --days 3", sample_data_options
     ),
-    Command("demo", "commands.demo", "the next day of the example shop, from landing files to gold", "demo"),
+    Command("demo", "jobs.demo", "the next day of the example shop, from landing files to gold", "demo"),
 )  # fmt: skip
