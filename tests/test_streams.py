@@ -135,7 +135,7 @@ def test_streams_side_by_side_killed_amid_fifty_micro_batches_take_each_file_onc
     land(here, *range(50))
     land(here, *range(50), folder="others")
     with program(here, "run", "--all") as process:
-        until(lambda: min(len(ids(here, table)) for table in ("bronze.events", "bronze.others")) >= 15, process)
+        until(lambda: min(len(ids(here, table)) for table in ("bronze.events", "bronze.others")) >= 5, process, 300)
         os.killpg(process.pid, signal.SIGKILL)
     assert len(ids(here, "bronze.events")) < 50
     assert command(["run", "--all", "--once"]) == 0

@@ -79,9 +79,9 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
-    running = SparkSession.getActiveSession()
-    if running is not None:
-        return running
+    if SparkContext._active_spark_context is not None:
+        # the first session: the active one may be a job's own, which `createDataFrame` has made active
+        return SparkSession.builder.getOrCreate()
     try:
         if SparkContext._gateway is None:  # the JVM first: only then does SparkConf know what spark-submit was told
             SparkContext._ensure_initialized(gateway=_start_jvm(short))

@@ -94,7 +94,8 @@ def finish_dead_replay(plan: Plan, spark: SparkSession) -> None:
         else:
             raw = _frame(_chosen(run, intent.pin).where(_IS_ROW), run, batch)
         finish_batch(run, intent, batch, raw)
-        know_files(plan, intent.pin)
+        if "files" in intent.pin:
+            know_files(plan, intent.pin)
         if run.record.batches:  # its own run is on record as failed
             recorded(run, run.record)
 
