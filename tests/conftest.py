@@ -12,8 +12,10 @@ from deltalake import DeltaTable, QueryBuilder
 
 from broker import kafka_broker
 from lakehouse import run as run_job
+from lakehouse import storage
 from lakehouse.runs import RunRecord
 from postgres import postgres
+from servers import minio
 from shop import finished, program
 
 
@@ -35,6 +37,23 @@ def broker():
 def database_server():
     with postgres() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A bucket of a real MinIO, which the environment names: its address."""
+    with minio("lake") as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        storage.s3_client.cache_clear()
+        yield "s3a://lake"
+    storage.s3_client.cache_clear()
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request, tmp_path) -> str:
+    """A folder of the test's own, on disk and on S3."""
+    return str(tmp_path) if request.param == "local" else f"{request.getfixturevalue('s3')}/{tmp_path.name}"
 
 
 @dataclass

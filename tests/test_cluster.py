@@ -137,7 +137,7 @@ from pathlib import Path
 from pyspark.sql import functions as F
 from lakehouse import get_spark
 from lakehouse.holding import held
-rows, counts = held(get_spark().range(0, 1000, 1, 4).withColumn("n", F.rand()), F.count(F.lit(1)).alias("rows"))
+rows, counts = held(get_spark().range(0, 1000, 1, 4).withColumn("n", (F.rand() * 1e9).cast("long")), F.count(F.lit(1)).alias("rows"))
 before = rows.agg(F.sum("n")).first()
 Path(os.environ["IS_HELD"]).touch()
 while not Path(os.environ["IS_DEAD"]).exists():

@@ -16,22 +16,6 @@ from lakehouse.landing.taken import Taken
 from lakehouse.pipeline import ledger, progress
 from lakehouse.pipeline.progress import Progress
 from lakehouse.storage import FileInfo, write_text
-from servers import minio
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with minio("lake") as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
-        storage.s3_client.cache_clear()
-        yield "s3a://lake"
-    storage.s3_client.cache_clear()
-
-
-@pytest.fixture(params=["local", "s3"])
-def place(request, tmp_path) -> str:
-    return str(tmp_path) if request.param == "local" else f"{request.getfixturevalue('s3')}/{tmp_path.name}"
 
 
 def names(place: str, folder: str) -> list[str]:

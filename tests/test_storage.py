@@ -17,7 +17,6 @@ from lakehouse.diagnosis.store import store
 from lakehouse.errors import BusyError, SinkError
 from lakehouse.lease import held
 from lakehouse.tables import Layout
-from servers import minio
 
 HOLDER = """
 import sys, time
@@ -27,21 +26,6 @@ with held(Layout(sys.argv[1]), ["silver.orders"]):
     print("held", flush=True)
     time.sleep(120)
 """
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with minio("lake") as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
-        storage.s3_client.cache_clear()
-        yield "s3a://lake"
-    storage.s3_client.cache_clear()
-
-
-@pytest.fixture(params=["local", "s3"])
-def place(request, tmp_path):
-    return str(tmp_path) if request.param == "local" else f"{request.getfixturevalue('s3')}/{tmp_path.name}"
 
 
 def test_what_is_written_is_read_listed_and_deleted(place):

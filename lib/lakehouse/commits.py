@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakehouse.storage import read_text
@@ -114,14 +114,21 @@ def _actions(path: str, version: int) -> list[dict[str, Any]]:
 
 def _commit_info(version: int, actions: Sequence[Mapping[str, Any]]) -> CommitInfo:
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    metrics = {
-        name: int(value) for name, value in info.get("operationMetrics", {}).items() if str(value).lstrip("-").isdigit()
-    }
-    try:
-        note = json.loads(info.get("userMetadata") or "{}")
-    except ValueError:  # somebody else's metadata
-        note = {}
     changed = any(
         file.get("dataChange") for action in actions for kind in ("add", "remove") if (file := action.get(kind))
     )
-    return CommitInfo(version, metrics, note if isinstance(note, dict) else {}, info.get("operation", "write"), changed)
+    return replace(info_of(version, info), changes_rows=changed)
+
+
+def info_of(version: int, said: Mapping[str, Any]) -> CommitInfo:
+    """A commit out of its `commitInfo`, as the log or delta-rs's history has it; whether rows changed is not told there."""
+    metrics = {
+        name: int(value)
+        for name, value in (said.get("operationMetrics") or {}).items()
+        if str(value).lstrip("-").isdigit()
+    }
+    try:
+        note = json.loads(said.get("userMetadata") or "{}")
+    except (TypeError, ValueError):  # somebody else's metadata
+        note = {}
+    return CommitInfo(version, metrics, note if isinstance(note, dict) else {}, str(said.get("operation", "write")))

@@ -120,8 +120,10 @@ def named(table: str) -> str:
 
 
 def rows(layout: Layout, table: str, condition: str = "true") -> list[dict[str, Any]]:
-    """The rows of a quarantine for which the SQL is true, newest first; read without Spark."""
-    return query(layout.table(table), layout.root, f"SELECT * FROM t WHERE {condition} ORDER BY first_seen DESC, id")
+    """The rows of a quarantine for which the SQL is true, newest first, those of a file in one order; read without Spark."""
+    return query(
+        layout.table(table), layout.root, f"SELECT * FROM t WHERE {condition} ORDER BY first_seen DESC, source, row, id"
+    )
 
 
 def tables(layout: Layout) -> list[str]:

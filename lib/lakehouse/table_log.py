@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lakehouse.commits import info_of
 from lakehouse.errors import ConfigError, DataError
 from lakehouse.runs import open_table, rows_of
 from lakehouse.storage import read_text
@@ -168,28 +169,15 @@ def _place(table: Any) -> str:
 
 
 def _version(commit: Mapping[str, Any]) -> Version:
-    metrics = commit.get("operationMetrics") or {}
-    counted = {
-        "inserted": metrics.get(
-            "numTargetRowsInserted", metrics.get("numOutputRows", metrics.get("num_added_rows", 0))
-        ),
-        "updated": metrics.get("numTargetRowsUpdated", metrics.get("numUpdatedRows", 0)),
-        "deleted": metrics.get("numTargetRowsDeleted", metrics.get("numDeletedRows", 0)),
+    info = info_of(commit["version"], commit)
+    counted = {  # an UPDATE, a DELETE and delta-rs have words of their own
+        "inserted": info.inserted or info.metrics.get("num_added_rows", 0),
+        "updated": info.updated or info.metrics.get("numUpdatedRows", 0),
+        "deleted": info.deleted or info.metrics.get("numDeletedRows", 0),
     }
-    note = _note(commit.get("userMetadata"))
     at = datetime.fromtimestamp(int(commit.get("timestamp", 0)) / 1000, UTC)
-    changes = {name: int(number) for name, number in counted.items() if str(number).isdigit() and int(number)}
-    return Version(
-        commit["version"], at, str(commit.get("operation", "write")), changes, note.get("run_id"), note.get("job")
-    )
-
-
-def _note(text: Any) -> Mapping[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except (TypeError, ValueError):  # somebody else's metadata
-        return {}
-    return found if isinstance(found, dict) else {}
+    changes = {name: number for name, number in counted.items() if number > 0}
+    return Version(info.version, at, info.operation, changes, info.note.get("run_id"), info.note.get("job"))
 
 
 def _moment(text: str) -> datetime:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from lakehouse.commits import CommitInfo
+from lakehouse.commits import info_of
 from lakehouse.display.shown import Shown, shown
 from lakehouse.errors import counted
 from lakehouse.html_pages import markup
@@ -27,21 +26,7 @@ def commit_list(name: str, entries: Sequence[Mapping[str, Any]]) -> Shown:
 
 
 def _cells(entry: Mapping[str, Any]) -> list[str]:
-    info = CommitInfo(int(entry["version"]), _metrics(entry), _note(entry))
+    info = info_of(int(entry["version"]), entry)
     when = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
     rows = [f"{count:,}" if info.metrics else "" for count in (info.inserted, info.updated, info.deleted)]
     return [str(info.version), moment(when), str(entry.get("operation", "")), str(info.note.get("run_id", "")), *rows]
-
-
-def _metrics(entry: Mapping[str, Any]) -> dict[str, int]:
-    given = entry.get("operationMetrics") or {}
-    return {key: int(value) for key, value in given.items() if str(value).isdigit()}
-
-
-def _note(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What the product noted beside its commit; nothing where somebody else wrote it."""
-    try:
-        found = json.loads(entry.get("userMetadata") or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -86,11 +86,16 @@ def batches(files: Sequence[FileInfo], most: int | None, seen: dict[str, str] | 
             step = len(files) if most is None else most - len(chosen)
             found, gone = _as_listed(files[start : start + step])
             start += step
-            notes += [f"{path} was listed, and was gone before it was read" for path in gone]
+            notes += map(gone_text, gone)
             some, others = _by_content(found, seen) if seen is not None else ([_row(file) for file in found], [])
             chosen, same = chosen + some, same + others
         if chosen or same:
             yield {"files": chosen, **_said(same, notes)}
+
+
+def gone_text(path: str) -> str:
+    """What the run record notes of a file that was gone when its turn came."""
+    return f"{path} was listed, and was gone before it was read"
 
 
 def _said(same: Sequence[Sequence[Any]], notes: Sequence[str]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def _source(plan: Plan, held: Held | None, last: RunRecord | None, *, asks: bool
             return _pinned(plan, own_pin(read, **options), held)
     if source.name == "sql" and plan.looked_up:
         return None
-    return Reading(source.name, new=last is None or _changed(plan, last), rows=_rows_in(plan))
+    return Reading(source.name, new=last is None or is_other_job(plan, last), rows=_rows_in(plan))
 
 
 def _name(plan: Plan) -> str:
@@ -114,7 +114,7 @@ def _files(plan: Plan, name: str, files: Sequence[FileInfo], last: RunRecord | N
         before = next((item for item in last.inputs if item.files is not None), None)
         newest = max((file.modified for file in files), default=0)
         same = before is not None and (before.files, before.bytes) == (len(files), size)
-        new = not same or newest > last.started.timestamp() * 1000 or _changed(plan, last)
+        new = not same or newest > last.started.timestamp() * 1000 or is_other_job(plan, last)
     return Reading(name, new=new, rows=_rows_of(files, last), files=len(files), bytes=size)
 
 
@@ -189,11 +189,12 @@ def _table(plan: Plan, name: str, place: str, last: RunRecord | None) -> Reading
     said = "input" if name in plan.looked_up else "source"
     now = _state(plan, f"{said} {name}", place)
     before = {item.name: item.version for item in (last.inputs if last else ())}
-    new = last is None or before.get(name) != now.version or _changed(plan, last)
+    new = last is None or before.get(name) != now.version or is_other_job(plan, last)
     return Reading(name, new=new, rows=now.rows, files=now.files, bytes=now.bytes, version=now.version)
 
 
-def _changed(plan: Plan, last: RunRecord) -> bool:
+def is_other_job(plan: Plan, last: RunRecord) -> bool:
+    """True where the job says something else than it said in that run."""
     return last.config_fingerprint != plan.fingerprint
 
 

@@ -10,7 +10,7 @@ from lakehouse import runs
 from lakehouse.batches.batch import check
 from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
-from lakehouse.pipeline.pending_input import last_success, pending_input
+from lakehouse.pipeline.pending_input import is_other_job, last_success, pending_input
 from lakehouse.pipeline.progress import Intent
 from lakehouse.pipeline.reading import pinned_inputs, pins, read_of, source_rows, source_table
 from lakehouse.pipeline.run_state import Run, batch_of, new_intent
@@ -91,8 +91,7 @@ def _notes(plan: Plan, intent: Intent | None, reads: tuple[Reading, ...], last: 
     notes = []
     if intent is not None:
         notes.append(f"run {intent.run_id} died with a batch in hand, which the next run finishes first")
-    changed = last is not None and last.config_fingerprint != plan.fingerprint
-    if changed and plan.read == "incremental":
+    if last is not None and is_other_job(plan, last) and plan.read == "incremental":
         notes.append(
             "the job is another one than in its last run: rows that are in stay as they are; --full-refresh makes all anew"
         )

@@ -12,10 +12,8 @@ from lakehouse.landing.taken import Taken, as_row, from_row
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.ledger import drop_old_parts, with_taken
 from lakehouse.pipeline.run_state import Run
-from lakehouse.pipeline.taking import take_once, unreadable
+from lakehouse.pipeline.taking import reasons_text, take_once, unreadable
 from lakehouse.planning.plan import Plan
-
-_SHOWN = 5
 
 
 def replay_files(run: Run, pin: Mapping[str, Any], ids: Mapping[str, Sequence[str]]) -> None:
@@ -57,8 +55,4 @@ def know_files(plan: Plan, pin: Mapping[str, Any]) -> None:
 
 
 def _notes(bad: Mapping[str, str]) -> list[str]:
-    if not bad:
-        return []
-    said = "; ".join(f"{path}: {reason}" for path, reason in list(bad.items())[:_SHOWN])
-    more = f"; and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
-    return [f"{counted(len(bad), 'file')} still cannot be read: {said}{more}"]
+    return [f"{counted(len(bad), 'file')} still cannot be read: {reasons_text(bad)}"] if bad else []

@@ -12,7 +12,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 
 from lakehouse.errors import DataError, LakehouseError, UnreadableFile, counted
-from lakehouse.landing.looks import file_now
+from lakehouse.landing.looks import file_now, gone_text
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.bad_files import reads_any
@@ -65,7 +65,7 @@ def _without_unreadable(run: Run, pin: Mapping[str, Any], error: Exception) -> d
         **pin,
         "files": [row for row in pin["files"] if row[0] not in found],
         "bad": [*pin.get("bad", ()), *([row, bad[row[0]]] for row in pin["files"] if row[0] in bad)],
-        "_notes": [*pin.get("_notes", ()), *(f"{path} was listed, and was gone before it was read" for path in gone)],
+        "_notes": [*pin.get("_notes", ()), *map(gone_text, gone)],
     }
 
 
@@ -83,12 +83,16 @@ def unreadable(run: Run, pin: Mapping[str, Any], error: Exception) -> dict[str, 
 
 
 def _named(bad: Mapping[str, str]) -> DataError:
-    said = "; ".join(f"{path}: {reason}" for path, reason in list(bad.items())[:_SHOWN])
-    more = f"; and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
     return DataError(
-        f"source 'files': {counted(len(bad), 'file')} cannot be read: {said}{more}; mend or remove it, "
+        f"source 'files': {counted(len(bad), 'file')} cannot be read: {reasons_text(bad)}; mend or remove it, "
         "or set on_bad_file: quarantine"
     )
+
+
+def reasons_text(bad: Mapping[str, str]) -> str:
+    """The first of these files with their reasons, and how many more there are."""
+    said = "; ".join(f"{path}: {reason}" for path, reason in list(bad.items())[:_SHOWN])
+    return f"{said}; and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else said
 
 
 def _may_be_a_files(error: BaseException) -> bool:
