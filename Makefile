@@ -10,7 +10,8 @@ CLUSTER = $(COMPOSE) -f docker/compose.yml
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: environment ## makes .venv with all packages and JARs; finishes what was begun
+setup: environment ## makes .venv with all packages and JARs, and the schemas for editors; finishes what was begun
+	@$(BIN)/lakehouse schema --to .schemas >/dev/null
 	@echo "ready: .venv (source .venv/bin/activate, or ./spark-submit.sh)"
 
 demo: environment ## the next day of the example shop, from landing files to gold
@@ -28,7 +29,7 @@ test: environment ## the whole suite, on real Spark, Delta, MinIO, Kafka, Postgr
 	@conf/spark/minio.sh >/dev/null
 	@conf/spark/kafka.sh >/dev/null
 	@conf/spark/chromium.sh >/dev/null
-	@$(BIN)/python -m pytest --cov --numprocesses $${TEST_PROCESSES:-2} --dist loadgroup
+	@$(BIN)/python -m pytest --cov --numprocesses $${TEST_PROCESSES:-2}
 
 fuzz: environment ## 10,000 random change streams against the reference; FUZZ_SEED draws others
 	@FUZZ_STREAMS=$${FUZZ_STREAMS:-10000} $(BIN)/python -m pytest tests/test_change_data_fuzz.py

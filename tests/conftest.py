@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from broker import kafka_broker
 from lakehouse import run as run_job
@@ -18,13 +20,26 @@ from postgres import postgres
 from servers import minio
 from shop import finished, program
 
+OF_THE_DEMO = {"test_demo", "test_notebooks", "test_readme"}
 
-@pytest.hookimpl(tryfirst=True)
+
+class ByFile(LoadScopeScheduling):
+    """Where several processes share the tests, a file's go to one, and so do all files that need the lake of the two demos."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return "demo" if file.stem in OF_THE_DEMO else str(file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests: a file's go to one, and so do all that need the lake of the two demos."""
-    for item in items:
-        needs_demo = "demo" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("demo" if needs_demo else item.path.stem))
+    """No file makes the two demos a second time."""
+    of_demo = {item.path.stem for item in items if "demo" in getattr(item, "fixturenames", ())}
+    assert of_demo <= OF_THE_DEMO, f"name them in OF_THE_DEMO: {of_demo - OF_THE_DEMO}"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 from lakehouse import storage
 from lakehouse.copying import upload_tree
 from lakehouse.sample_data import write_shop
+from postgres import Postgres
 from servers import Minio, free_port, minio, minio_program
 from shop import ROOT, SCALE, finished, program, tables
 from spark_cluster import PROPERTIES, SparkCluster, json_at, spark_cluster, wait_for
@@ -88,11 +90,14 @@ def submitted(cluster: SparkCluster, store: Store, user: str, folder: Path, job:
     return on_cluster(cluster, folder, ROOT / f"jobs/{job}.py", *more, **store.environment(user), LAKE=LAKE)
 
 
-def on_cluster(cluster: SparkCluster, folder: Path, script: Path, *more: str, **variables: str) -> subprocess.Popen:
+def on_cluster(
+    cluster: SparkCluster, folder: Path, script: Path, *more: str, words: tuple[str, ...] = (), **variables: str
+) -> subprocess.Popen:
+    """The script with its own words, on the cluster; `more` is spark-submit's, `variables` its environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     environment |= {**cluster.environment(), **variables}
     command = ["./spark-submit.sh", "--master", cluster.url, "--properties-file", str(PROPERTIES), "--conf",
-               f"spark.eventLog.dir=file://{folder}", *more, str(script)]  # fmt: skip
+               f"spark.eventLog.dir=file://{folder}", *more, str(script), *words]  # fmt: skip
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
 
@@ -110,19 +115,54 @@ def test_a_job_whose_worker_dies_gives_the_table_of_a_local_run(cluster, store, 
     finished(job)
 
     finished(submitted(cluster, store, "gold", tmp_path, "gold_dim_dates"))
-    options = {**store.environment("maintainer"), "aws_conditional_put": "etag"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in options.items():
-            patch.setenv(name, value)
-        storage.s3_client.cache_clear()
-        there = tables(LAKE, options)
-    storage.s3_client.cache_clear()
+    there = in_the_bucket(store)
     here = tables(str(landing))
     assert (
         there.keys() == here.keys() >= {"bronze.orders", "silver.orders", "silver.orders__quarantine", "gold.dim_dates"}
     )
     for name, rows in here.items():
         assert there[name] == rows, name
+
+
+def in_the_bucket(store: Store) -> dict[str, list[str]]:
+    options = {**store.environment("maintainer"), "aws_conditional_put": "etag"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in options.items():
+            patch.setenv(name, value)
+        storage.s3_client.cache_clear()
+        found = tables(LAKE, options)
+    storage.s3_client.cache_clear()
+    return found
+
+
+def test_a_topic_and_a_database_reach_the_lake_through_the_cluster(
+    cluster, store, landing, broker, database_server, tmp_path
+):
+    broker.topic("order_events", partitions=2)
+    events = [
+        line for file in sorted(landing.glob("landing/order_events/*")) for line in file.read_bytes().splitlines()
+    ]
+    broker.produce("order_events", events)
+    half = ("--conf", "spark.cores.max=2")  # both at a time
+    from_topic = on_cluster(cluster, tmp_path, ROOT / "jobs/bronze_order_events.py", *half, words=("--env", "kafka"),
+                            **store.environment("bronze"), LAKE=LAKE, KAFKA_SERVERS=broker.servers)  # fmt: skip
+    payments = filled(database_server)
+    from_database = on_cluster(cluster, tmp_path, ROOT / "examples/postgres/jobs/silver_payments_pg.py", *half,
+                               **store.environment("silver"), LAKE=LAKE, PAYMENTS_URL=database_server.jdbc(),
+                               PAYMENTS_USER=database_server.user, PAYMENTS_PASSWORD=database_server.password)  # fmt: skip
+    said = [finished(job) for job in (from_topic, from_database)]
+    held = {name: len(rows) for name, rows in in_the_bucket(store).items()}
+    assert held["bronze.order_events"] + held["bronze.order_events__quarantine"] == len(events), said
+    assert held["silver.payments_pg"] + held["silver.payments_pg__quarantine"] == payments > 100, said
+
+
+def filled(server: Postgres) -> int:
+    """The database with the shop's payments: how many."""
+    own = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGDATABASE": "postgres", "PGUSER": server.user,
+           "PGPASSWORD": server.password, "SHOP_SCALE": str(SCALE)}  # fmt: skip
+    script = [sys.executable, ROOT / "docker/shop_database.py"]
+    done = subprocess.run(script, env={**os.environ, **own}, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0])
 
 
 def at_work(page: str) -> str | None:

@@ -115,7 +115,7 @@ def test_sql_reads_the_lake_writes_nothing_and_hides_personal_values(people, cap
     assert [json.loads(line) for line in said.out.splitlines()] == [
         {"id": id, "address": "***", "greeting": "***"} for id in (1, 2)
     ]
-    assert "(silver.people: personal, so read as *** or NULL: " in said.err
+    assert "(silver.people: personal, so read as *** or NULL: address)\n" in said.err
     # whatever a query makes of it, it has not seen the value
     assert command(["sql", "SELECT upper(address) AS a FROM silver.people WHERE address LIKE '%canary%'"]) == 0
     assert capsys.readouterr().out == "no rows\n"

@@ -29,8 +29,9 @@ def sql(options: argparse.Namespace) -> int:
     if not is_query(query):
         raise ConfigError("only one SELECT (or WITH ... SELECT) is run here: the lake is written by jobs alone")
     layout = api.layout()
-    names = _tables(layout, query)
-    personal = personal_by_table(names, job_files(api.conf_or_cwd()))
+    tables = _tables(layout, query)
+    found = personal_by_table(tables, job_files(api.conf_or_cwd()))
+    personal = {name: found[name] & columns for name, columns in tables.items()}
     rows = _rows(layout, query, personal, options.limit + 1)
     for name, columns in personal.items():
         _tell_hidden(name, columns)
@@ -46,12 +47,13 @@ def sql(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tables(layout: Layout, query: str) -> list[str]:
-    """The lake's tables that a query names; raises ConfigError for one that is not there."""
-    known: list[str] = []
+def _tables(layout: Layout, query: str) -> dict[str, set[str]]:
+    """The lake's tables that a query names, with their columns in lower case; raises ConfigError for one that is not there."""
+    known: dict[str, set[str]] = {}
     for name, is_table in dotted_names(query).items():
-        if is_table_name(name) and opened(layout.table(name), layout.root) is not None:
-            known.append(name)
+        table = opened(layout.table(name), layout.root) if is_table_name(name) else None
+        if table is not None:
+            known[name] = {field.name.lower() for field in table.schema().fields}
         elif is_table:
             layers = [layer for layer in folders(layout.root) if not layer.startswith(("_", "."))]
             there = [f"{layer}.{table}" for layer in layers for table in folders(layout.join(layer))]
