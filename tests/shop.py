@@ -21,10 +21,10 @@ SCALE = 0.02
 OF_THE_RUN = {"_ingested_at", "_run_id", "run_id", "first_seen"}
 
 
-def program(lake: str, *arguments: str, **more: str) -> subprocess.Popen:
+def program(lake: str, *arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.Popen:
     environment = {**os.environ, "LAKE": lake, "SHOP_SCALE": str(SCALE), **more}
     environment.pop("PYSPARK_GATEWAY_PORT", None)
-    return subprocess.Popen([*LAKEHOUSE, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+    return subprocess.Popen([*LAKEHOUSE, *arguments], cwd=cwd, env=environment, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
 
 

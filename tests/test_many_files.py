@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ import pyarrow.parquet
 import pytest
 
 from conftest import Project, balanced
-from lakehouse import ConfigError, DataError
+from lakehouse import ConfigError, DataError, storage
 from lakehouse.cli import command
 from lakehouse.landing import looks
 from lakehouse.pipeline import advance, taking
+from shop import finished, program, tables
 
 MANY = "a,b\n" + "".join(f"{number},{random.Random(number).random()}\n" for number in range(20_000))
 
@@ -257,6 +261,33 @@ def test_an_archive_takes_what_is_done_and_a_full_refresh_reads_it_again(project
     assert sorted(row["a"] for row in project.rows("bronze.t")) == ["1", "2", "5", "6"]
     assert archived()[-1] == "6.csv"
     assert project.run("x").rows_read == 0
+
+
+def test_bad_files_and_the_archive_are_the_same_on_s3(s3, tmp_path):
+    lake = f"{s3}/{tmp_path.name}"
+    options = f", archive: {lake}/done, on_bad_file: quarantine, max_files_per_trigger: 2, skip_same_content: true"
+    (tmp_path / "conf").mkdir()
+    file = tmp_path / "conf/bronze_x.yml"
+    file.write_text(job(options).replace("data", f"{lake}/in"))
+    files = {"1.csv": b"a\n1\n", "2.csv.gz": b"no gzip", "3.csv": b"a\n3\n", "sub/4.csv": b"a\n1\n"}
+
+    def put(content: Mapping[str, bytes]) -> None:
+        for name, body in content.items():
+            storage.s3_client().put_object(Bucket="lake", Key=f"{tmp_path.name}/in/{name}", Body=body)
+
+    def left(folder: str) -> list[str]:
+        return [each.path.removeprefix(f"{lake}/{folder}/") for each in storage.list_files(f"{lake}/{folder}")]
+
+    put(files)
+    said = finished(program(lake, "run", str(file)))
+    assert "bronze_x: 2 rows in, 2 out" in said
+    assert (left("in"), left("done")) == (["2.csv.gz"], ["1.csv", "3.csv", "sub/4.csv"]), said
+    put({"2.csv.gz": gzip.compress(b"a\n2\n")})
+    finished(program(lake, "quarantine", "replay", "bronze.t", cwd=tmp_path))
+    assert (left("in"), left("done")) == ([], ["1.csv", "2.csv.gz", "3.csv", "sub/4.csv"])
+    held = tables(lake, {name: os.environ[name] for name in os.environ if name.startswith("AWS_")})
+    assert [re.findall(r"'a': '(\d)'", row) for row in held["bronze.t"]] == [["1"], ["2"], ["3"]]
+    assert [re.findall(r"'status': '(\w+)'", row) for row in held["bronze.t__quarantine"]] == [["replayed"]]
 
 
 def test_a_refresh_that_dies_amid_the_archive_goes_on_with_the_rest_of_it(project, monkeypatch):
