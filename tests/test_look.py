@@ -108,7 +108,7 @@ def test_show_tells_a_table_from_its_log_and_no_personal_value(people, spark, ca
         assert said.count("\n") == 1
 
 
-def test_sql_reads_the_lake_writes_nothing_and_hides_personal_values(people, capsys):
+def test_sql_reads_the_lake_writes_nothing_and_hides_personal_values(people, spark, capsys):
     query = "WITH p AS (SELECT * FROM silver.people) SELECT p.id, address, g.greeting FROM p JOIN gold.greetings AS g USING (id) ORDER BY id"
     assert command(["sql", query, "--json"]) == 0
     said = capsys.readouterr()
@@ -139,6 +139,13 @@ def test_sql_reads_the_lake_writes_nothing_and_hides_personal_values(people, cap
     assert command(["sql", "SELECT 1 / (id - id) AS x FROM silver.people"]) == 3
     assert capsys.readouterr().err.startswith("an expression divides by zero; use try_divide")
     assert people.version("silver.people") == before
+    at = shown(capsys, "silver.people")["versions"][0]["at"]
+    spark.sql(f"DELETE FROM delta.`{people.lake}/silver/people` WHERE id = 1")
+    counted = ["sql", "SELECT count(*) AS n FROM silver.people", "--json"]
+    assert (command(counted), command([*counted, "--as-of", at])) == (0, 0)
+    assert capsys.readouterr().out.splitlines() == ['{"n": 1}', '{"n": 2}']
+    assert command([*counted, "--as-of", "2020-01-01"]) == 2
+    assert "not as of 2020-01-01" in capsys.readouterr().err
 
 
 def test_a_table_whose_jobs_have_no_contract_hides_what_any_contract_calls_personal(project):

@@ -28,6 +28,7 @@ def sql_options(parser: Parser) -> None:
     parser.add_argument(
         "query", metavar="QUERY", help="one SELECT over tables named layer.table; - reads it from standard input"
     )
+    parser.add_argument("--as-of", metavar="TIME", help="every table as it was then: 2026-01-31T06:00 (UTC)")
     parser.add_argument("--limit", type=int, default=100, metavar="N", help="rows (100)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import api
@@ -23,18 +24,30 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A table of the query as it is read; `hidden` are its personal columns, in lower case."""
+
+    name: str
+    path: str
+    version: int
+    hidden: frozenset[str]
+
+
 def sql(options: argparse.Namespace) -> int:
     """Prints the rows of a query; nothing can be written by one. Personal columns are read as ***, others of them as NULL."""
     query = sys.stdin.read() if options.query == "-" else options.query
     if not is_query(query):
         raise ConfigError("only one SELECT (or WITH ... SELECT) is run here: the lake is written by jobs alone")
     layout = api.layout()
-    tables = _tables(layout, query)
-    found = personal_by_table(tables, job_files(api.conf_or_cwd()))
-    personal = {name: found[name] & columns for name, columns in tables.items()}
-    rows = _rows(layout, query, personal, options.limit + 1)
-    for name, columns in personal.items():
-        _tell_hidden(name, columns)
+    found = _tables(layout, query, options.as_of)
+    personal = personal_by_table(found, job_files(api.conf_or_cwd()))
+    tables = [
+        _Table(name, layout.table(name), table.version(), frozenset(personal[name] & _columns(table)))
+        for name, table in found.items()
+    ]
+    rows = _rows(query, tables, options.limit + 1)
+    _tell_hidden(tables)
     if options.json:
         for row in rows[: options.limit]:
             print(json.dumps(row, default=str))
@@ -47,13 +60,13 @@ def sql(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tables(layout: Layout, query: str) -> dict[str, set[str]]:
-    """The lake's tables that a query names, with their columns in lower case; raises ConfigError for one that is not there."""
-    known: dict[str, set[str]] = {}
+def _tables(layout: Layout, query: str, at: str | None) -> dict[str, Any]:
+    """The lake's tables that a query names, as they were at a time; raises ConfigError for one that is not there (yet)."""
+    known: dict[str, Any] = {}
     for name, is_table in dotted_names(query).items():
-        table = opened(layout.table(name), layout.root) if is_table_name(name) else None
+        table = opened(layout.table(name), layout.root, at=at) if is_table_name(name) else None
         if table is not None:
-            known[name] = {field.name.lower() for field in table.schema().fields}
+            known[name] = table
         elif is_table:
             layers = [layer for layer in folders(layout.root) if not layer.startswith(("_", "."))]
             there = [f"{layer}.{table}" for layer in layers for table in folders(layout.join(layer))]
@@ -61,18 +74,22 @@ def _tables(layout: Layout, query: str) -> dict[str, set[str]]:
     return known
 
 
-def _rows(layout: Layout, query: str, personal: Mapping[str, Collection[str]], most: int) -> list[dict[str, Any]]:
+def _columns(table: Any) -> set[str]:
+    return {field.name.lower() for field in table.schema().fields}
+
+
+def _rows(query: str, tables: Sequence[_Table], most: int) -> list[dict[str, Any]]:
     from lakehouse import frames, lake
     from lakehouse.session import get_spark, job_session
     from lakehouse.spark_errors import readable
 
     session = job_session(get_spark("sql", short=True), {})
     try:
-        tables = {
-            name: _without_personal(lake.read(session, layout.table(name)), columns)
-            for name, columns in personal.items()
+        given = {
+            table.name: _without_personal(lake.read(session, table.path, table.version), table.hidden)
+            for table in tables
         }
-        found = frames.query(session, query, tables).limit(most).collect()
+        found = frames.query(session, query, given).limit(most).collect()
     except ValueError as error:
         raise ConfigError(str(error).split(" is not among")[0] + " is no table of the lake") from error
     except Exception as error:
@@ -103,6 +120,8 @@ def _without_personal(rows: DataFrame, columns: Collection[str]) -> DataFrame:
     return rows.select(*chosen)
 
 
-def _tell_hidden(table: str, columns: Collection[str]) -> None:
-    if columns:
-        print(f"({table}: personal, so read as *** or NULL: {', '.join(sorted(columns))})", file=sys.stderr)
+def _tell_hidden(tables: Iterable[_Table]) -> None:
+    for table in tables:
+        if table.hidden:
+            said = f"{table.name}: personal, so read as *** or NULL: {', '.join(sorted(table.hidden))}"
+            print(f"({said})", file=sys.stderr)
