@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lakehouse import log
 from lakehouse.errors import BusyError, SinkError
 from lakehouse.storage import delete, get_object, put_object_if
 from lakehouse.tables import Layout, is_remote
@@ -34,8 +35,7 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
                     taken.append(_take_remote(layout, name, life))  # noqa: PERF401 (taken ones are given back on an error)
                 yield
             finally:
-                for path in reversed(taken):
-                    delete(path)
+                _let_go(*reversed(taken))
         return
     try:
         for name in sorted(set(names)):
@@ -86,11 +86,11 @@ class _Life:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def renew(self) -> None:
-        """Renews until told to stop; a sign of life that somebody else took is a lost lease."""
+        """Renews until told to stop; a sign of life that somebody else took away is a lost lease."""
         last = time.monotonic()
         while not self.stop.wait(RENEWAL):
             try:
-                etag = put_object_if(self.path, _owner(), self.etag)
+                etag = put_object_if(self.path, _owner(), self.etag) or self._etag_now()
             except SinkError:
                 etag = ""
             if etag:
@@ -98,6 +98,11 @@ class _Life:
             elif etag is None or time.monotonic() - last > EXPIRY:
                 self.lost.set()
                 return
+
+    def _etag_now(self) -> str | None:
+        """The object's etag; None where it is gone. Others only take it away: a change is one of our own whose answer was lost."""
+        found = get_object(self.path)
+        return None if found is None else found[1]
 
 
 @contextmanager
@@ -107,14 +112,23 @@ def _alive(layout: Layout) -> Iterator[_Life]:
     if etag is None:
         raise SinkError(f"{path} cannot be made")
     life = _Life(path, etag)
-    thread = threading.Thread(target=life.renew, name="lease", daemon=True)
+    thread = threading.Thread(target=life.renew, name=path, daemon=True)
     thread.start()
     try:
         yield life
     finally:
         life.stop.set()
         thread.join(5)
-        delete(path)
+        _let_go(path)
+
+
+def _let_go(*paths: str) -> None:
+    """Takes objects of the lease away; where the store is out of reach they stay, and keep nobody out: their owner is dead."""
+    try:
+        for path in paths:
+            delete(path)
+    except SinkError as error:
+        log.event("lease_left", path=path, error=str(error))
 
 
 def _owner() -> str:
@@ -141,7 +155,7 @@ def _take_remote(layout: Layout, name: str, life: _Life) -> str:
         holder = json.loads(found[0]).get("life", "")
         _require_dead(name, holder)
         if put_object_if(path, content, found[1]) is not None:
-            delete(holder)
+            _let_go(holder)
             return path
 
 
@@ -154,14 +168,22 @@ def _require_dead(name: str, holder: str) -> None:
             return
         owner = json.loads(found[0])
         own_host = owner["host"] == socket.gethostname() and owner["boot"] == _boot()
-        if own_host and _process_start(owner["pid"]) != owner["process"]:
+        if own_host and not _lives(owner, holder):
             return
-        if own_host or (seen is not None and found[1] != seen):
+        renewed = own_host and abs(time.time() - owner["at"]) < 2 * RENEWAL  # by a clock that is ours too
+        if renewed or (seen is not None and found[1] != seen):
             raise BusyError(
                 f"{name} is held by another run (process {owner['pid']} on {owner['host']}); wait for it, or stop it"
             )
         seen = seen or found[1]
         time.sleep(0.5)
+
+
+def _lives(owner: dict[str, Any], holder: str) -> bool:
+    """True where a process of this machine still holds leases by this sign of life: this one renews it in a thread so named."""
+    if owner["pid"] == os.getpid():
+        return any(thread.name == holder for thread in threading.enumerate())
+    return bool(_process_start(owner["pid"]) == owner["process"])
 
 
 def _boot() -> str:

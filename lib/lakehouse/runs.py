@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lakehouse.errors import SinkError
-from lakehouse.storage import s3_client, s3_credentials
+from lakehouse.outages import STORAGE_OPTIONS, answered, one_line
+from lakehouse.storage import read_text, s3_client, s3_credentials
 from lakehouse.tables import Layout, is_remote
 
 COUNTS = (
     "rows_read", "rows_valid", "rows_quarantined", "rows_dropped", "rows_late", "rows_open", "rows_warned",
     "rows_to_sink", "rows_inserted", "rows_updated", "rows_deleted", "rows_unchanged", "rows_unrouted",
 )  # fmt: skip
+_LOOKED_AT = 100  # commits, by several drivers, in the seconds between a write and the look whether it is in
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def read(layout: Layout, job: str | None = None, limit: int | None = None) -> li
 
 def is_recorded(layout: Layout, run_id: str) -> bool:
     """True where a run has its record already."""
-    return any(record.run_id == run_id for record in read(layout))
+    return bool(query(layout.runs, layout.root, f"SELECT run_id FROM t WHERE run_id = {literal(run_id)} LIMIT 1"))
 
 
 def add_rows(
@@ -131,18 +133,37 @@ def add_rows(
     Written by delta-rs, not by Spark: its commit is a create-if-absent on S3 too, so that several drivers may append
     at once, and it takes milliseconds. Raises SinkError where the lake is out of reach.
     """
-    import pyarrow as pa
-    from deltalake import CommitProperties, Transaction, write_deltalake
     from deltalake.exceptions import DeltaError
 
-    identity = CommitProperties(app_transactions=[Transaction(*once)]) if once else None
+    try:
+        answered(path, "written", lambda: _append(path, root, rows, schema, once))
+    except (DeltaError, OSError) as error:
+        raise SinkError(f"{path} cannot be written: {one_line(error)}") from error
+
+
+def _append(path: str, root: str, rows: Sequence[Mapping[str, Any]], schema: Any, once: tuple[str, int] | None) -> None:
+    """One try; raises what delta-rs says, but where only the answer to the commit was lost: it is in."""
+    import pyarrow as pa
+    from deltalake import CommitProperties, Transaction, write_deltalake
+
+    token = secrets.token_hex(8)
+    identity = CommitProperties({"write": token}, app_transactions=[Transaction(*once)] if once else None)
     try:
         write_deltalake(
             path, pa.Table.from_pylist(list(rows), schema=schema), mode="append", schema_mode="merge",
             storage_options=storage_options(root), commit_properties=identity,
         )  # fmt: skip
-    except (DeltaError, OSError) as error:
-        raise SinkError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
+    except Exception:
+        if not (is_remote(root) and _is_in(path, root, token)):
+            raise
+
+
+def _is_in(path: str, root: str, token: str) -> bool:
+    """True where one of the table's last commits bears the token. Raises Unreachable where nobody can tell."""
+    opened = open_table(path, root)
+    newest = opened.version() if opened is not None else -1
+    logs = (f"{path}/_delta_log/{version:020d}.json" for version in range(newest, max(newest - _LOOKED_AT, -1), -1))
+    return any(token in (read_text(log) or "") for log in logs)
 
 
 def taken(path: str, root: str, owner: str) -> int | None:
@@ -153,16 +174,16 @@ def taken(path: str, root: str, owner: str) -> int | None:
         opened = open_table(path, root)
         return opened.transaction_version(owner) if opened is not None else None
     except (DeltaError, OSError) as error:
-        raise SinkError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise SinkError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def open_table(path: str, root: str) -> Any:
-    """A Delta table opened without Spark, or None where there is none."""
+    """A Delta table opened without Spark, or None where there is none. Raises Unreachable."""
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
     try:
-        return DeltaTable(path, storage_options=storage_options(root))
+        return answered(path, "read", lambda: DeltaTable(path, storage_options=storage_options(root)))
     except TableNotFoundError:
         return None
 
@@ -176,12 +197,16 @@ def query(path: str, root: str, sql: str) -> list[dict[str, Any]]:
 
 
 def rows_of(opened: Any, sql: str) -> list[dict[str, Any]]:
-    """The rows of a query over an open table, which it calls `t`."""
+    """The rows of a query over an open table, which it calls `t`. Raises Unreachable."""
     import pyarrow as pa
     from deltalake import QueryBuilder
 
-    found: list[dict[str, Any]] = pa.table(QueryBuilder().register("t", opened).execute(sql).read_all()).to_pylist()
-    return found
+    def read() -> list[dict[str, Any]]:
+        # by pyarrow, which lets other threads go on while it waits: the lease's sign of life is one
+        found: list[dict[str, Any]] = pa.table(QueryBuilder().register("t", opened).execute(sql)).to_pylist()
+        return found
+
+    return answered(opened.table_uri, "read", read)
 
 
 def identifier(name: str) -> str:
@@ -204,6 +229,7 @@ def storage_options(root: str) -> dict[str, str] | None:
         "AWS_REGION": str(client.meta.region_name),
         "AWS_ALLOW_HTTP": str(str(client.meta.endpoint_url).startswith("http:")).lower(),
         "aws_conditional_put": "etag",
+        **STORAGE_OPTIONS,
     }
     found = s3_credentials()
     if found is not None:

@@ -8,11 +8,16 @@ from lakehouse.errors import DataError, LakehouseError, SinkError, Unreachable
 
 _CLASS = re.compile(r"\[([A-Z0-9_.]+)\]")
 _CAUSE = re.compile(r"^(?:Caused by: |: )(?:[\w$]+\.)*([\w$]+): ([^\n]+)", re.MULTILINE)
-# what a store says that is no fault of the file asked for
+# what a store says, or what is said of one, that works a while later
+_PASSING = (
+    "AWSStatus500Exception", "AWSServiceThrottledException", "AWSServiceIOException", "AWSClientIOException",
+    "AWSApiCallTimeoutException", "ConnectTimeoutException", "SocketTimeoutException", "Connection reset", "SlowDown",
+    "Service Unavailable",
+)  # fmt: skip
+# what is no fault of the file asked for
 _OUTAGES = (
-    "SdkClientException", "Connection refused", "Connection reset", "ConnectException", "UnknownHostException",
-    "SocketTimeoutException", "NoRouteToHostException", "AccessDenied", "NoSuchBucket", "SlowDown", "AWSStatus500Exception",
-    "AWSServiceThrottledException", "AWSServiceIOException", "Service Unavailable", "OutOfMemoryError", "No space left on device",
+    *_PASSING, "SdkClientException", "Connection refused", "ConnectException", "UnknownHostException", "NoRouteToHostException",
+    "AccessDenied", "NoSuchBucket", "OutOfMemoryError", "No space left on device",
 )  # fmt: skip
 _REMEDIES: tuple[tuple[str, type[LakehouseError], str], ...] = (
     ("DELTA_SOURCE_TABLE_IGNORE_CHANGES", DataError, "the source table was updated, not only appended to; read its changes (changes: true) or read it whole (read: full)"),
@@ -26,6 +31,7 @@ _REMEDIES: tuple[tuple[str, type[LakehouseError], str], ...] = (
     ("CANNOT_MERGE_SCHEMAS", DataError, "a column has different types in the files"),
     ("CONFLICTING_DIRECTORY_STRUCTURES", DataError, "some folders of the source are named key=value and others are not"),
     ("CONFLICTING_PARTITION_COLUMN_NAMES", DataError, "the source's folders have different keys in key=value"),
+    *((sign, Unreachable, "the store does not answer, or refuses for now") for sign in _PASSING),
     ("FAILED_READ_FILE", DataError, "a file cannot be read"),
     ("PATH_NOT_FOUND", DataError, "a file that was listed is gone"),
     ("DELTA_VIOLATE_CONSTRAINT", SinkError, "a row breaks a constraint of the table; add a rule that quarantines such rows"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _GLOB = frozenset("*?[")
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ def get_object(path: str) -> tuple[bytes, str] | None:
 def put_object_if(path: str, text: str, etag: str | None) -> str | None:
     """Writes an S3 object only where it does not exist (`etag` None) or still has this etag; the new etag, or None.
 
-    Source: S3's conditional writes (If-None-Match, If-Match).
+    `text` is like no other writer's: where an answer was lost, the request is sent again, and refused because of itself;
+    by its text the object is known to be one's own. Source: S3's conditional writes (If-None-Match, If-Match).
     """
     bucket, key = split_s3(path)
     condition: Any = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
@@ -176,7 +178,10 @@ def put_object_if(path: str, text: str, etag: str | None) -> str | None:
         lambda client: client.put_object(Bucket=bucket, Key=key, Body=text.encode(), **condition),
         absent=("PreconditionFailed", "ConditionalRequestConflict", "412", "409", "NoSuchKey", "404"),
     )
-    return None if answer is None else answer["ETag"]
+    if answer is not None:
+        return answer["ETag"]
+    found = get_object(path)
+    return found[1] if found is not None and found[0] == text.encode() else None
 
 
 def split_s3(path: str) -> tuple[str, str]:
@@ -190,21 +195,27 @@ def split_s3(path: str) -> tuple[str, str]:
 
 def s3(bucket: str, call: Callable[[S3Client], T], absent: tuple[str, ...] = ()) -> T | None:
     """What `call` answers; None for an error code in `absent`; any other failure is one line naming bucket and endpoint."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, ResponseStreamingError
+    from urllib3.exceptions import HTTPError
 
     client = s3_client()
-    try:
-        return call(client)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in absent:
-            return None
-        meaning = {"404": "does not exist", "NoSuchBucket": "does not exist", "403": "is refused to these credentials"}
-        kind = Unreachable if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else SinkError
-        raise kind(f"bucket {bucket} at {client.meta.endpoint_url} {meaning.get(code, f'answers {code}')}") from error
-    except BotoCoreError as error:
-        said = f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {_one_line(error)}"
-        raise Unreachable(said) from error
+    for tries_left in range(_ATTEMPTS - 1, -1, -1):
+        try:
+            return call(client)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in absent:
+                return None
+            said = {"404": "does not exist", "NoSuchBucket": "does not exist", "403": "is refused to these credentials"}
+            kind = Unreachable if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else SinkError
+            raise kind(f"bucket {bucket} at {client.meta.endpoint_url} {said.get(code, f'answers {code}')}") from error
+        except (BotoCoreError, HTTPError) as error:
+            # an answer that was cut off: botocore asks again for its head alone
+            if tries_left and isinstance(error, IncompleteReadError | ResponseStreamingError | HTTPError):
+                continue
+            what = f"bucket {bucket} at {client.meta.endpoint_url} is out of reach"
+            raise Unreachable(f"{what}: {str(error).splitlines()[0]}") from error
+    raise AssertionError("the last try returns or raises")
 
 
 @cache
@@ -215,8 +226,8 @@ def s3_client() -> S3Client:
 
     config = Config(
         connect_timeout=4,
-        read_timeout=20,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        read_timeout=15,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=32,
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
@@ -229,10 +240,6 @@ def s3_credentials() -> ReadOnlyCredentials | None:
 
     found = boto3.Session().get_credentials()
     return None if found is None else found.get_frozen_credentials()
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).split("\n")[0]
 
 
 def _list_local(base: str) -> Iterator[FileInfo]:

@@ -60,8 +60,8 @@ def _local(place: str) -> float:
 
 def _remote(place: str) -> float | None:
     """Seconds that the store is ahead; None where it lets an object be made twice."""
-    put_object_if(place, "", None)
-    if put_object_if(place, "", None) is not None:
+    put_object_if(place, "the first", None)
+    if put_object_if(place, "the second", None) is not None:
         return None
     bucket, key = split_s3(place)
     answer = s3(bucket, lambda client: client.head_object(Bucket=bucket, Key=key))

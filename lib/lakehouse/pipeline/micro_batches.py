@@ -100,8 +100,9 @@ def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
             _take(run, rows, number, ending)
         except BaseException as error:
             errors.append(error)
-            # Spark's bridge to Python waits for ever on anything that is no Exception
-            raise RuntimeError(type(error).__name__) from error
+            # Spark's bridge to Python waits for ever on anything that is no Exception, and Spark looks through all that
+            # Python says of it by a pattern that takes one frame of the stack a letter
+            raise RuntimeError(type(error).__name__) from None
 
     writer = stream.writeStream.foreachBatch(take).option("checkpointLocation", f"{run.folder}/stream")
     query = writer.trigger(**_trigger(run, ending)).queryName(f"{run.plan.name} {run.record.run_id}").start()

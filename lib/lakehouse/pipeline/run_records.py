@@ -11,7 +11,7 @@ from lakehouse import log, rule_results, runs
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.gate import Refused
 from lakehouse.ending import Ending
-from lakehouse.errors import Interrupted, LakehouseError
+from lakehouse.errors import Interrupted, LakehouseError, Unreachable
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.batch_records import carry
 from lakehouse.pipeline.progress import Progress
@@ -77,22 +77,29 @@ def recorded_failure(plan: Plan, record: RunRecord, error: BaseException, folder
     """The error as the user meets it, its run on record; `folder` is where its progress lies, if not where the job's does."""
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted(f"{plan.name} was interrupted; the next run finishes it")
-    stopped = error if isinstance(error, Stopped) else None
-    error = stopped.error if stopped is not None else error
-    known = error if isinstance(error, LakehouseError) else readable(error)
-    so_far, results = _so_far(folder or plan.layout.checkpoint(plan.name), record)
-    failed = replace(so_far, state="failed", ended=runs.now(), error=str(known).split("\n")[0][:1000])
-    if isinstance(error, Refused):
-        failed, results = with_outcome(failed, error.outcome, ()), added(results, error.outcome.results)
-    if stopped is not None:
-        failed = with_outcome(failed, _outcome_of(stopped.written), ())
+    cause = error.error if isinstance(error, Stopped) else error
+    known = cause if isinstance(cause, LakehouseError) else readable(cause)
+    said = str(known).split("\n")[0][:1000]
     try:
-        _append_results(plan, failed, results)
-        runs.append(plan.layout, failed)
+        _record_failure(plan, record, error, said, folder or plan.layout.checkpoint(plan.name))
     except LakehouseError as unwritten:  # the lake is away: the first error says so better than this one
         log.event("run_not_recorded", run_id=record.run_id, error=str(unwritten))
-    log.event("run_ended", run_id=record.run_id, job=plan.name, state="failed", error=failed.error)
+    log.event("run_ended", run_id=record.run_id, job=plan.name, state="failed", error=said)
     return known
+
+
+def _record_failure(plan: Plan, record: RunRecord, error: BaseException, said: str, folder: str) -> None:
+    """Puts a failed run on record, unless it is there: it may have failed for an answer that was lost."""
+    so_far, results = _so_far(folder, record)
+    failed = replace(so_far, state="failed", ended=runs.now(), error=said)
+    cause = error.error if isinstance(error, Stopped) else error
+    if isinstance(cause, Refused):
+        failed, results = with_outcome(failed, cause.outcome, ()), added(results, cause.outcome.results)
+    if isinstance(error, Stopped):
+        failed = with_outcome(failed, _outcome_of(error.written), ())
+    if not runs.is_recorded(plan.layout, record.run_id):
+        _append_results(plan, failed, results, once=True)
+        runs.append(plan.layout, failed)
 
 
 def _outcome_of(written: Written) -> Outcome:
@@ -132,9 +139,14 @@ def table_inputs(versions: Mapping[str, int]) -> tuple[Input, ...]:
 
 
 def _so_far(folder: str, record: RunRecord) -> tuple[RunRecord, tuple[RuleResult, ...]]:
-    """The record with the batches that were finished before a failure, and what the rules said of those."""
+    """The record with the batches that were finished before a failure, and what the rules said of those.
+
+    Raises Unreachable where nobody can tell: the next run finds them with the progress, and puts them on record.
+    """
     try:
         state = progress.load(folder)[0]
+    except Unreachable:
+        raise
     except LakehouseError:  # a damaged checkpoint is the failure itself
         return record, ()
     known = runs.from_json(state.record) if state.record else record
