@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from conftest import balanced
-from lakehouse import get_spark, quarantine
+from lakehouse import get_spark, quarantine, runs
 from lakehouse import run as run_job
 from lakehouse.cli import command
 from lakehouse.errors import ConfigError, DataError, Interrupted, SinkError
@@ -578,6 +578,44 @@ def test_killed_at_any_moment_no_event_is_lost_or_doubled_also_where_the_broker_
     broken = [row["source"] for row in project.rows("bronze.killed__quarantine")]
     assert len(broken) == poison and len({*places, *broken}) == len(good) + poison
     assert amid >= KILLS // 5
+
+
+def test_a_broker_that_dies_and_comes_back_within_a_run_costs_no_event_and_doubles_none(project, broker, monkeypatch):
+    broker.topic("away", partitions=2)
+    bronze(project, broker, "away", f"{EVENTS}, max_offsets_per_trigger: 40")
+    with (project.root / "conf/away.yml").open("a") as file:
+        file.write("stream: {trigger: 0.2 seconds}\n")
+    broker.produce("away", [{"id": number} for number in range(400)])
+    monkeypatch.chdir(project.root)
+    taken: list[int] = []
+
+    def has(number: int) -> bool:
+        made = (project.lake / "bronze/away/_delta_log/00000000000000000000.json").exists()
+        return made and len(project.rows("bronze.away")) >= number
+
+    def outage() -> None:
+        wait_for(lambda: has(80))
+        broker.kill()
+        taken.append(len(project.rows("bronze.away")))
+        wait_for(lambda: False, 8)
+        taken.append(len(project.rows("bronze.away")))
+        broker.start()
+        broker.produce("away", [*({"id": number} for number in range(400, 500)), b"poison"])
+        wait_for(lambda: has(500), 120)
+        command(["stop", "away"])
+
+    other = threading.Thread(target=outage)
+    other.start()
+    done = project.run("away", timeout=240)
+    other.join(60)
+    assert taken[0] < 400, "the broker died after all was read"
+    assert taken[1] < 400, "all was read while it was away"
+    assert done.notes == ("stopped by `lakehouse stop`",)
+    assert sorted(row["id"] for row in project.rows("bronze.away")) == list(range(500))
+    assert len(project.rows("bronze.away__quarantine")) == 1
+    records = runs.read(runs.Layout(str(project.lake)), "away")
+    assert all(map(balanced, records))
+    assert sum(record.rows_read for record in records) == 501
 
 
 def wait_for(there: Callable[[], bool], seconds: float = 60) -> None:
