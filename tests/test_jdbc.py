@@ -238,6 +238,38 @@ def test_an_incremental_read_goes_on_where_the_last_one_ended_and_loses_no_row_w
         db.run("new")
 
 
+def test_a_cursor_is_shown_and_set_to_a_value_whose_rows_are_read_again(db, monkeypatch, capsys):
+    def said(*words: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert command(["checkpoint", *words]) == code
+        return "".join(capsys.readouterr())
+
+    monkeypatch.chdir(db.project.root)
+    db.sql("CREATE TABLE t (id int, at timestamp)")
+    db.sql("INSERT INTO t SELECT i, timestamp '2026-01-01' + i * interval '1 day' FROM generate_series(1, 5) i")
+    db.reads("new", "table: t, cursor_column: at, lookback: 1 day, keys: [id]")
+    assert db.run("new").rows_read == 5
+    assert "taken      at up to 2026-01-06 00:00:00" in said("show", "new")
+    assert "Do it with --yes" in said("reset", "new", "--to", "2026-01-04")
+    assert db.run("new").rows_read == 0
+    said("reset", "new", "--to", "2026-01-04", "--yes")
+    assert "nothing since the reset" in said("list")
+    assert '{"from": "2026-01-04"}, after a reset' in said("show", "new")
+    assert [db.run("new").rows_read for _ in range(2)] == [3, 0]
+    assert db.ids() == [1, 2, 3, 3, 4, 4, 5, 5]  # what an append does, as it was told
+    said("reset", "new", "--to", "2027-01-01", "--yes")
+    assert db.run("new").rows_read == 0
+    db.sql("INSERT INTO t VALUES (6, '2026-01-07'), (7, '2027-01-01')")
+    said("reset", "new", "--to", "no time", "--yes")
+    with pytest.raises(DataError, match="invalid input syntax for type timestamp"):
+        db.run("new")
+    said("reset", "new", "--to", "2026-01-06 12:00", "--yes")
+    assert db.run("new").rows_read == 1  # and 2027 is still to come
+    db.reads("whole", "table: t", "overwrite: {table: silver.whole}")
+    db.run("whole")
+    assert "reads all of its source each time" in said("reset", "whole", "--to", "1", "--yes", code=2)
+
+
 @pytest.mark.parametrize(
     ("sink", "in_the_table"),
     [

@@ -47,7 +47,11 @@ def batches_options(parser: Parser) -> None:
 def checkpoint_options(parser: Parser) -> None:
     parser.add_argument("action", choices=["list", "show", "reset", "copy"])
     parser.add_argument("names", nargs="*", metavar="JOB", help="the job; copy: and its new name")
-    parser.add_argument("--to", metavar="X", help="reset: a time (files), version:N (delta), offsets or a time (kafka)")
+    parser.add_argument(
+        "--to",
+        metavar="X",
+        help="reset: a time (files), version:N (delta), offsets or a time (kafka), a cursor's value (jdbc)",
+    )
     parser.add_argument("--yes", action="store_true", help="reset: do it; without, it says what would come")
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 

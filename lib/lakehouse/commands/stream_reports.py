@@ -77,4 +77,11 @@ def _taken(held: Held) -> str:
         offsets = held.offsets
         version = offsets.get("reservoirVersion") if isinstance(offsets, dict) else None
         return f"up to version {version}" if version is not None else json.dumps(offsets)
-    return counted(len(held.progress.taken), "file") if held.progress.taken else "the whole source, each time"
+    state = held.progress
+    if state.pin.get("_cursor"):
+        return (
+            f"{state.pin['_cursor']} up to {state.pin['to']}" if state.pin["to"] is not None else "rows without a place"
+        )
+    if state.start and state.batch < 0:
+        return "nothing since the reset"
+    return counted(len(state.taken), "file") if state.taken else "the whole source, each time"

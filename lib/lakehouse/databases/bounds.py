@@ -117,7 +117,7 @@ def _begin(database: Database, cursor: Cursor, last: Mapping[str, Any]) -> dict[
     """`after` or `from`: no further back than rows are known to have been taken."""
     end = last.get("to")
     if end is None:
-        return {}
+        return {"from": last["start"]} if last.get("start") is not None else {}
     if cursor.lookback is None or "_since" not in last:
         return {"after": end}
     wanted = cursor.earlier(cursor.value(end))

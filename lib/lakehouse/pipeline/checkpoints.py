@@ -55,7 +55,7 @@ def moved(plan: Plan, to: str) -> Progress:
     """The progress that makes a job read on from another place; nothing is written. Raises ConfigError.
 
     What `to` may be is its source's business: a time for files (those changed at or after it are taken again),
-    `version:N` for a Delta table, offsets or a time for topics.
+    `version:N` for a Delta table, offsets or a time for topics, a value of the cursor column for a database.
     """
     state, intent = progress.load(plan.layout.checkpoint(plan.name))
     if state.fresh:
@@ -99,6 +99,8 @@ def _start(plan: Plan, to: str) -> dict[str, Any]:
     if plan.source.option("archive"):
         said = "what it took lies in its archive; move the files back and run it, or run it with --full-refresh"
         raise ConfigError(f"{plan.name}: {said}")
+    if plan.read == "full":
+        raise ConfigError(f"{plan.name} reads all of its source each time: there is no place to move")
     if start_at is None:
         said = f"the checkpoint of a source '{plan.source.name}' cannot be moved; run it with --full-refresh"
         raise ConfigError(f"{plan.name}: {said}")

@@ -64,7 +64,14 @@ def pin(
     return None if found is None else {**own, **found, "_notes": [*found["_notes"], *notes]}
 
 
-@source(incremental=is_incremental, pin=pin, sense=sense, one_batch=True)
+def start_at(to: str) -> dict[str, str]:
+    """`--to`: a value of the cursor column, as the database writes it; its rows and those after it are taken again."""
+    if not to.strip():
+        raise ValueError("a value of its cursor_column: a number, or a time such as 2026-01-31 12:00")
+    return {"from": to.strip()}
+
+
+@source(incremental=is_incremental, pin=pin, sense=sense, start_at=start_at, one_batch=True)
 def jdbc(
     spark: SparkSession,
     *,
@@ -119,11 +126,11 @@ def _range(address: Address, asked: Asked, last: Mapping[str, Any]) -> dict[str,
 
 
 def _progress(read: Read, cursor_column: str) -> Mapping[str, Any]:
-    """Where the last batch ended; raises DataError where it went by another column."""
+    """Where the last batch ended, or a reset began (`start`); raises DataError where it went by another column."""
     before = read.last.get("_cursor") if read.last else cursor_column
     if before != cursor_column:
         raise DataError(
             f"{_WHAT}: the last run went by {before or 'no column'}, which says nothing of {cursor_column}; "
             "take it back, or run with --full-refresh"
         )
-    return read.last
+    return {**read.last, "start": read.start.get("from")}
