@@ -22,6 +22,7 @@ from change_data_invariants import counted, deletes, violations
 from change_data_reference import Options, Row, rank, ranks
 from change_data_streams import KEYS, PAYLOAD, change_deliveries, options_of, schema, snapshot_deliveries
 from conftest import balanced
+from lakehouse import holding
 
 SEED = os.environ.get("FUZZ_SEED", "1")
 THOROUGH = "FUZZ_STREAMS" in os.environ
@@ -29,6 +30,13 @@ STREAMS = int(os.environ.get("FUZZ_STREAMS", "400"))
 
 DELETES = {"sequence_by": ["seq"], "apply_as_deletes": "op = 'D'"}
 DROPPED = {**DELETES, "except_column_list": ["op", "seq"]}
+
+
+@pytest.fixture(autouse=True)
+def plans(request, monkeypatch) -> None:
+    """Half of the cases run in compiled plans, as large batches do."""
+    if len(request.node.name) % 2:
+        monkeypatch.setattr(holding, "LITTLE", -1)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from lakehouse import holding, rule_results
+from lakehouse.batches import evidence
 from lakehouse.change_data import event_log
+from lakehouse.tables import Layout
 
 ROWS = "rows: {{schema: 'id int, v int', rows: {rows}}}"
 RULES = "".join(f"  - in_range: {{{{column: v, max: {100 + number}, name: r{number}}}}}\n" for number in range(50))
@@ -171,3 +174,31 @@ def test_the_files_of_remembered_events_are_put_together_now_and_then(project, s
         files.append(len(DeltaTable(str(project.lake / "_state/silver/t")).file_uris()))
     assert max(files) <= 3, files
     assert len(project.rows("_state.silver/t")) == 70
+
+
+def test_a_rule_that_no_row_breaks_is_not_asked_again_for_the_quarantine(project, monkeypatch):
+    rules = "".join(f"  - expr: {{sql: v <> {number}, name: r{number}}}\n" for number in range(70))
+    source = "layer: silver\nsource:\n  rows: {schema: 'v int', rows: [[3], [65], [3], [500]]}\n"
+    project.job("t", f"{source}rules:\n{rules}sink:\n  append: {{table: silver.t}}\n")
+    checked, upheld = evidence.checked, []
+    monkeypatch.setattr(evidence, "checked", lambda batch, raw: upheld.append(batch.upheld) or checked(batch, raw))
+    assert project.run("t").rows_quarantined == 3
+    assert upheld == [frozenset(range(63)) - {3}]
+    broken = DeltaTable(str(project.lake / "silver/t__quarantine")).to_pyarrow_table().to_pylist()
+    reasons = sorted((row["row"], [reason["rule"] for reason in row["reasons"]]) for row in broken)
+    assert reasons == [('{"v":3}', ["r3"]), ('{"v":3}', ["r3"]), ('{"v":65}', ["r65"])]
+    found = {row["rule"]: row["failed"] for row in rule_results.read(Layout(str(project.lake)), "t")}
+    assert {name: failed for name, failed in found.items() if failed} == {"r3": 2, "r65": 1} and len(found) == 70
+
+
+def test_a_plan_is_compiled_where_there_is_much_to_read(project, spark, monkeypatch):
+    project.job("t", MERGE)
+    compiled = spark._jvm.org.apache.spark.metrics.source.CodegenMetrics.METRIC_COMPILATION_TIME()
+    taken = []
+    for number, little in enumerate((holding.LITTLE, -1)):
+        monkeypatch.setattr(holding, "LITTLE", little)
+        land(project, spark, number, 0, 10 + number)
+        before = compiled.getCount()
+        project.run("t")
+        taken.append(compiled.getCount() - before)
+    assert taken[0] < 10 < taken[1], taken

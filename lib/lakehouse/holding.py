@@ -12,6 +12,11 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 FEW = 100_000
 """Rows that one core takes in a moment: to plan for them again and again costs more than to take them."""
 
+LITTLE = 2**20
+"""Bytes of files that are sooner read by a plan that is interpreted: to compile it takes seconds, of the JVM's too."""
+
+_INTERPRETED = {"spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
 # Spark derives constraints from each comparison, a set that doubles with every renamed column: minutes of planning
 # for a table of a dozen columns, and nothing to gain here.
 _CONSTRAINTS = {"spark.sql.constraintPropagation.enabled": "false"}
@@ -42,6 +47,13 @@ def set_for(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None
                 session.conf.unset(key)
             else:
                 session.conf.set(key, earlier)
+
+
+@contextmanager
+def interpreted(session: SparkSession, size: int) -> Iterator[None]:
+    """The session without compiled plans where these are all the bytes that are read, and few, until the block ends."""
+    with set_for(session, _INTERPRETED if size <= LITTLE else {}):
+        yield
 
 
 @contextmanager

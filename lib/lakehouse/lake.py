@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,16 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
     if timestamp is not None:
         reader = reader.option("timestampAsOf", timestamp)
     return reader.load(path)
+
+
+def size(spark: SparkSession, path: str) -> int:
+    """The bytes of a table's files, as this process last saw it; 0 without a table, very many where its log does not say."""
+    jvm: Any = spark._jvm
+    state = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
+    if state.version() < 0:
+        return 0
+    checksum = state.checksumOpt()
+    return int(checksum.get().tableSizeBytes()) if checksum.isDefined() else sys.maxsize
 
 
 def stream(spark: SparkSession, path: str) -> DataFrame:

@@ -22,13 +22,14 @@ from lakehouse.batches.counting import (
 from lakehouse.batches.evidence import broken_keys, save_evidence
 from lakehouse.batches.gate import is_gated, require_gate, warnings
 from lakehouse.batches.job_columns import personal_columns
+from lakehouse.batches.reach import bytes_at_most
 from lakehouse.batches.routes import fits, require_sink_columns
 from lakehouse.batches.step_errors import constraints_named, explained
 from lakehouse.batches.suite_gate import has_suite, judged_by_suite, require_suite_fits
 from lakehouse.batches.tally import results_of
 from lakehouse.conform import ignored_columns
 from lakehouse.frames import REPLAYED
-from lakehouse.holding import kept
+from lakehouse.holding import interpreted, kept
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.tables import resolved
 from lakehouse.targets import Settings, Write, Written
@@ -39,6 +40,11 @@ def process(batch: Batch, raw: DataFrame) -> Outcome:
 
     Raises Refused where a gate or a `fail` rule stops it: the evidence is in the quarantine then, the targets untouched.
     """
+    with interpreted(batch.spark, bytes_at_most(batch, raw)):
+        return _processed(batch, raw)
+
+
+def _processed(batch: Batch, raw: DataFrame) -> Outcome:
     held, gated = _is_held(batch.plan), is_gated(batch.plan)
     one = one_pass(batch, raw, measures=held or not gated)
     require_sink_columns(batch.plan, one.rows)

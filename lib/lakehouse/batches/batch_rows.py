@@ -49,7 +49,7 @@ class Batch:
     files: tuple[str, ...] = ()
     clock: Column | None = None  # of a stream's own query: the time of each micro-batch
     upheld: frozenset[int] = frozenset()
-    """The set rules, by their places in the job, that an earlier pass over these rows saw no row break."""
+    """The rules, by their places in the job, that an earlier pass over these rows saw no row break."""
 
     @cached_property
     def tables(self) -> dict[str, DataFrame]:
@@ -67,7 +67,7 @@ class Batch:
     @cached_property
     def checks(self) -> list[tuple[RuleStep, Check]]:
         """The rules that name rows as columns, each with its step; a set rule's is there once its flag is."""
-        return checks_of(self.plan, self.now if self.clock is None else self.clock)
+        return checks_of(self.plan, self.now if self.clock is None else self.clock, self.upheld)
 
     def tell(self, event: str) -> None:
         """An event for a step of the batch that stays when the run dies right behind it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -14,12 +15,14 @@ from lakehouse.batches.job_columns import without_bronze_columns
 from lakehouse.batches.measuring import Asked, Figures, Judged, asked_of, judged, taken
 from lakehouse.batches.routes import fits_none
 from lakehouse.batches.rule_checks import FLAG
-from lakehouse.frames import EXTRA, col
+from lakehouse.frames import EXTRA, FATE, col
 from lakehouse.observations import observed
 from lakehouse.planning.plan import Plan, Step
-from lakehouse.quality import any_fails, counters
+from lakehouse.quality import VALID, Check, any_fails, counters
 
 _DIMENSION = "dimension_"
+_BROKEN = "broken_rules"  # a bit for each row rule that some row breaks
+_BITS = 63
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Taken:
     dimensions: Mapping[str, int] = field(default_factory=dict)  # rows that break a rule of a dimension with a limit
     asked: Sequence[Asked] = ()
     figures: Figures = field(default_factory=dict)
-    upheld: frozenset[int] = frozenset()  # the places of the set rules that no row breaks
+    upheld: frozenset[int] = frozenset()  # the places of the rules that no row breaks
 
     @property
     def verdicts(self) -> tuple[Judged, ...]:
@@ -42,6 +45,7 @@ class Taken:
 class Pass:
     """The frame that reaches the sinks, and what is counted while it is read."""
 
+    plan: Plan
     rows: DataFrame
     fates: Observation
     taken_out: Sequence[tuple[Step, Observation]]
@@ -61,7 +65,7 @@ class Pass:
         seen = observed(self.measured) if self.measured is not None else None
         figures = {item.place: item.figures(seen) for item in self.asked if item.in_passing} if seen is not None else {}
         counts = _balanced(found, quarantined, dropped, unrouted)
-        return Taken(counts, _limited(found), self.asked, figures, _upheld(found))
+        return Taken(counts, _limited(found), self.asked, figures, _upheld(self.plan, found))
 
 
 def one_pass(batch: Batch, raw: DataFrame, *, measures: bool = True) -> Pass:
@@ -86,7 +90,7 @@ def one_pass(batch: Batch, raw: DataFrame, *, measures: bool = True) -> Pass:
     routes = Observation() if plan.job.config.sinks else None
     if routes is not None:
         rows = rows.observe(routes, F.count_if(fits_none(plan)).alias("unrouted"))
-    return Pass(rows, fates, taken_out, routes, asked, measured)
+    return Pass(plan, rows, fates, taken_out, routes, asked, measured)
 
 
 def taken_without_write(batch: Batch, raw: DataFrame, asked: Sequence[Asked]) -> Taken:
@@ -94,7 +98,7 @@ def taken_without_write(batch: Batch, raw: DataFrame, asked: Sequence[Asked]) ->
     if takes_out(batch.plan):
         return taken_from_everything(batch, raw)
     counts, figures = taken(batch, checked(batch, raw), _counters(batch), asked)
-    return Taken(_balanced(counts), _limited(counts), asked, figures, _upheld(counts))
+    return Taken(_balanced(counts), _limited(counts), asked, figures, _upheld(batch.plan, counts))
 
 
 def taken_from_everything(batch: Batch, raw: DataFrame) -> Taken:
@@ -114,12 +118,16 @@ def completed(batch: Batch, raw: DataFrame, known: Taken) -> Taken:
 
 
 def _counters(batch: Batch) -> list[Column]:
-    """What is counted of a frame with fates: rows by fate, those that break a set rule, and by dimension where the gate
-    has a limit for it."""
+    """What is counted of a frame with fates: rows by fate, those that break a set rule, which row rules are broken at all,
+    and rows by dimension where the gate has a limit for it."""
     gate = batch.plan.job.config.quality_gate
     found = counters(_dispositions(batch.plan))
     flags = [f"{FLAG}{place}" for place, rule in enumerate(batch.plan.rules) if rule.flags]
     found += [F.count(F.when(~col(flag), 1)).alias(flag) for flag in flags]
+    bits = [F.when(check.fails, F.lit(1 << place)).otherwise(0).cast("long") for place, check in _row_checks(batch)]
+    if bits:  # of a valid row no rule is asked again
+        broken_rules = reduce(Column.bitwiseOR, bits)
+        found.append(F.bit_or(F.when(col(FATE) > VALID, broken_rules)).alias(_BROKEN))
     for dimension in gate.dimensions if gate is not None else ():
         checks = [check for rule, check in batch.checks if rule.dimension == dimension]
         broken = any_fails(checks) if checks else F.lit(False)
@@ -132,11 +140,21 @@ def _limited(found: Mapping[str, Any]) -> dict[str, int]:
     return {name.removeprefix(_DIMENSION): int(count) for name, count in found.items() if name.startswith(_DIMENSION)}
 
 
-def _upheld(found: Mapping[str, Any]) -> frozenset[int]:
-    """The places of the set rules that were asked and that no row breaks."""
-    return frozenset(
-        int(name.removeprefix(FLAG)) for name, count in found.items() if name.startswith(FLAG) and count == 0
-    )
+def _row_checks(batch: Batch) -> list[tuple[int, Check]]:
+    """The first row rules, as many as there are bits, each by its place in the job."""
+    places = [place for place, rule in enumerate(batch.plan.rules) if not rule.measures]
+    checks = [(place, check) for place, (rule, check) in zip(places, batch.checks, strict=True) if not rule.flags]
+    return [(place, check) for place, check in checks if place < _BITS]
+
+
+def _upheld(plan: Plan, found: Mapping[str, Any]) -> frozenset[int]:
+    """The places of the rules that were asked and that no row breaks."""
+    flags = {int(name.removeprefix(FLAG)) for name, count in found.items() if name.startswith(FLAG) and count == 0}
+    if _BROKEN not in found:
+        return frozenset(flags)
+    broken = int(found[_BROKEN] or 0)
+    rows = {place for place, rule in enumerate(plan.rules[:_BITS]) if not (rule.measures or rule.flags)}
+    return frozenset(flags | {place for place in rows if not broken >> place & 1})
 
 
 def _dispositions(plan: Plan) -> set[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from lakehouse.batches.step_errors import explained
 from lakehouse.frames import HIDDEN_PREFIX, col
@@ -18,12 +20,19 @@ FLAG = f"{HIDDEN_PREFIX}holds_"
 _SPOKEN_OF = ("column", "columns")  # options that a reason tells beside its message
 
 
-def checks_of(plan: Plan, now: datetime | Column) -> list[tuple[RuleStep, Check]]:
+def checks_of(plan: Plan, now: datetime | Column, upheld: Collection[int] = ()) -> list[tuple[RuleStep, Check]]:
     """The rules that name rows, each with its check, in the job's order; of a set rule the check of its flag.
 
     `now` is the run's start, or a column: then `now()` in their SQL is left to Spark, whose time of a micro-batch it is.
+    The rules at the places `upheld` are known to hold for every row, and are not asked.
     """
-    return [(rule, _check(plan, index, now)) for index, rule in enumerate(plan.rules) if not rule.measures]
+    found = [(place, rule, _check(plan, place, now)) for place, rule in enumerate(plan.rules) if not rule.measures]
+    return [(rule, _unasked(check) if place in upheld else check) for place, rule, check in found]
+
+
+def _unasked(check: Check) -> Check:
+    """A check that costs nothing: Spark sees that it always passes."""
+    return replace(check, holds=F.lit(True), where=None, total=True)
 
 
 def asked_where(plan: Plan, rule: RuleStep, now: datetime | Column) -> str | None:

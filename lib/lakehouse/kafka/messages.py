@@ -22,6 +22,8 @@ ENCODED = "base64:"
 _TEXT, _LINE, _FOUND = f"{HIDDEN_PREFIX}text", f"{HIDDEN_PREFIX}line", f"{HIDDEN_PREFIX}found"
 _CORRUPT, _VALUE, _WHY = f"{HIDDEN_PREFIX}corrupt", f"{HIDDEN_PREFIX}value", f"{HIDDEN_PREFIX}why"
 _KEYS = f"{HIDDEN_PREFIX}keys"
+_KAFKA = f"{HIDDEN_PREFIX}kafka_"
+_BESIDE = ("topic", "partition", "offset", "timestamp", "key", "headers")
 _BLANKS = " \t\r\n"
 _HEADER = 5  # bytes before a value that names its schema: a zero and the id
 
@@ -44,21 +46,29 @@ def rows_of(messages: DataFrame, decode: Decoder) -> DataFrame:
     Without a value (a tombstone) the value's columns are NULL, and nothing is broken.
     """
     others = [name for name in messages.columns if name.startswith(HIDDEN_PREFIX)]
-    kept = [
-        col("value").alias(_VALUE),
-        col("topic").alias("_topic"),
-        col("partition").alias("_partition"),
-        col("offset").alias("_offset"),
-        col("timestamp").alias("_timestamp"),
-        as_text(col("key")).alias("_key"),
-        F.transform(
-            "headers", lambda one: F.struct(one["key"].alias("key"), as_text(one["value"]).alias("value"))
-        ).alias("_headers"),
-    ]
-    place = F.concat_ws("/", "topic", "partition", "offset").alias(PLACE)
-    decoded = decode(messages.select(*kept, place, *map(col, others)))
-    broken = col(_WHY).alias(BROKEN), F.when(col(_WHY).isNotNull(), as_text(col(_VALUE))).alias(MALFORMED)
-    return decoded.select("*", *broken).drop(_VALUE, _WHY)
+    beside = [col(name).alias(f"{_KAFKA}{name}") for name in _BESIDE]
+    decoded = decode(messages.select(col("value").alias(_VALUE), *beside, *map(col, others)))
+    # made of what is decoded: where rows are looked for by their values, those of the others are not worked out
+    own = _own_columns()
+    place = F.concat_ws("/", *[col(f"{_KAFKA}{name}") for name in ("topic", "partition", "offset")])
+    return decoded.select(
+        *[own.get(name, col(name)) for name in decoded.columns if name not in (_VALUE, _WHY)],
+        place.alias(PLACE),
+        col(_WHY).alias(BROKEN),
+        F.when(col(_WHY).isNotNull(), as_text(col(_VALUE))).alias(MALFORMED),
+    )
+
+
+def _own_columns() -> dict[str, Column]:
+    """What Kafka says beside a value as bronze keeps it, by the names under which it is carried along."""
+    given = {name: col(f"{_KAFKA}{name}") for name in _BESIDE}
+    texts = {
+        "key": as_text(given["key"]),
+        "headers": F.transform(
+            given["headers"], lambda one: F.struct(one["key"].alias("key"), as_text(one["value"]).alias("value"))
+        ),
+    }
+    return {f"{_KAFKA}{name}": texts.get(name, value).alias(f"_{name}") for name, value in given.items()}
 
 
 def as_text(value: Column) -> Column:
