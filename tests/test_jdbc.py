@@ -378,15 +378,15 @@ def when(condition: Callable[[], object], seconds: float = 60) -> None:
 
 def test_a_connection_that_ends_within_a_read_is_made_again_and_no_half_table_stays(db, monkeypatch):
     db.sql("CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 4000) i")
-    ended, over = [], threading.Event()
+    ended, over = set(), threading.Event()  # a backend takes a while to end
 
     def end(times: int) -> None:
         with db.server.connect(db.name) as other:
             while len(ended) < times and not over.is_set():
-                ended.extend(other.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                ended.update(row[0] for row in other.execute(
+                    "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
                     "AND query LIKE '%lakehouse_rows%' AND query LIKE '%pg_sleep%' AND query NOT LIKE '%1=0%' AND state = 'active' "
-                    "AND clock_timestamp() - query_start > interval '100 ms' AND pid <> pg_backend_pid()").fetchall())  # fmt: skip
+                    "AND clock_timestamp() - query_start > interval '100 ms' AND pid <> pg_backend_pid()"))  # fmt: skip
                 time.sleep(0.02)
 
     db.reads("slow", "query: 'SELECT id, pg_sleep(0.0003)::text AS nap FROM t', fetch_size: 100")
