@@ -11,7 +11,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError
 
 import pytest
 
@@ -27,10 +26,7 @@ COMPOSE = [
     "-f",
     str(ROOT / "docker/compose.yml"),
 ]
-PORTS = {
-    name: str(free_port())
-    for name in ("MINIO_PORT", "MINIO_CONSOLE_PORT", "MASTER_UI_PORT", "HISTORY_PORT", "JUPYTER_PORT")
-}
+PORTS = {name: str(free_port()) for name in ("MINIO_PORT", "MINIO_CONSOLE_PORT", "MASTER_UI_PORT", "HISTORY_PORT")}
 MASTER = f"http://127.0.0.1:{PORTS['MASTER_UI_PORT']}"
 
 
@@ -82,7 +78,7 @@ def lake() -> Iterator[dict[str, str]]:
             yield options
         storage.s3_client.cache_clear()
     finally:
-        compose("--profile", "jupyter", "down", "--volumes")
+        compose("down", "--volumes")
 
 
 def has_bucket() -> bool:
@@ -110,21 +106,8 @@ def test_the_demo_on_the_cluster_gives_the_tables_of_a_local_one_though_a_worker
         assert there[name] == rows, name
 
 
-COUNTED = "from lakehouse import read_table; print(read_table('gold.dim_dates').count(), 'rows')"
-
-
-def test_jupyter_lets_its_token_in_and_reads_the_lake_by_the_cluster(lake: dict[str, str]) -> None:
-    compose("--profile", "jupyter", "build", "jupyter", seconds=1800)
-    compose("--profile", "jupyter", "up", "-d", "jupyter")
-    page = f"http://127.0.0.1:{PORTS['JUPYTER_PORT']}/api/status"
-    wait_for(lambda: json_at(f"{page}?token={passwords()['JUPYTER_TOKEN']}"), "the page of JupyterLab", 120)
-    with pytest.raises(HTTPError, match="403"):
-        json_at(page)
-    assert "4017 rows" in compose("exec", "-T", "jupyter", "python", "-c", COUNTED)
-
-
 def test_no_container_runs_as_root_and_none_shows_a_secret_in_its_command(lake: dict[str, str]) -> None:
-    for service in ("minio", "master", "worker-1", "history", "jupyter"):
+    for service in ("minio", "master", "worker-1", "history"):
         shown = compose("exec", "-T", service, "cat", "/proc/1/status", "/proc/1/cmdline")
         assert "Uid:\t10001\t10001" in shown, service
         assert "CapEff:\t0000000000000000" in shown, service
