@@ -213,8 +213,8 @@ def s3(bucket: str, call: Callable[[S3Client], T], absent: tuple[str, ...] = ())
             # an answer that was cut off: botocore asks again for its head alone
             if tries_left and isinstance(error, IncompleteReadError | ResponseStreamingError | HTTPError):
                 continue
-            what = f"bucket {bucket} at {client.meta.endpoint_url} is out of reach"
-            raise Unreachable(f"{what}: {str(error).splitlines()[0]}") from error
+            line = str(error).split("\n")[0]
+            raise Unreachable(f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {line}") from error
     raise AssertionError("the last try returns or raises")
 
 
