@@ -153,7 +153,7 @@ def test_a_topic_and_a_database_reach_the_lake_through_the_cluster(
     said = [finished(job) for job in (from_topic, from_database)]
     held = {name: len(rows) for name, rows in in_the_bucket(store).items()}
     assert held["bronze.order_events"] + held["bronze.order_events__quarantine"] == len(events), said
-    assert held["silver.payments_pg"] + held["silver.payments_pg__quarantine"] == payments > 100, said
+    assert held["silver.payments_pg"] + held["silver.payments_pg__quarantine"] == payments > 0, said
 
 
 def filled(server: Postgres) -> int:
