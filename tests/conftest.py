@@ -14,10 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from broker import kafka_broker
 from lakehouse import run as run_job
-from lakehouse import storage
 from lakehouse.runs import RunRecord
 from postgres import postgres
-from servers import minio
+from servers import in_environment, minio
 from shop import finished, program
 
 OF_THE_DEMO = {"test_demo", "test_notebooks", "test_readme"}
@@ -57,12 +56,8 @@ def database_server():
 @pytest.fixture(scope="module")
 def s3():
     """A bucket of a real MinIO, which the environment names: its address."""
-    with minio("lake") as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
-        storage.s3_client.cache_clear()
+    with minio("lake") as server, in_environment(server.environment()):
         yield "s3a://lake"
-    storage.s3_client.cache_clear()
 
 
 @pytest.fixture(params=["local", "s3"])

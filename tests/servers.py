@@ -8,10 +8,14 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from lakehouse import storage
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +37,17 @@ class Minio:
             "AWS_REGION": "us-east-1",
             "AWS_ALLOW_HTTP": "true",
         }
+
+
+@contextmanager
+def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """This process with these variables, by which the product and its programs find a store, until the block ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        storage.s3_client.cache_clear()
+        yield
+    storage.s3_client.cache_clear()
 
 
 def minio_program() -> Path:

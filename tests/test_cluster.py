@@ -14,11 +14,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lakehouse import storage
 from lakehouse.copying import upload_tree
 from lakehouse.sample_data import write_shop
 from postgres import Postgres
-from servers import Minio, free_port, minio, minio_program
+from servers import Minio, free_port, in_environment, minio, minio_program
 from shop import ROOT, SCALE, finished, program, tables
 from spark_cluster import PROPERTIES, SparkCluster, json_at, spark_cluster, wait_for
 
@@ -70,12 +69,8 @@ def landing(store, tmp_path_factory) -> Path:
     """A local lake with a day of the shop in `landing`, and the same in the bucket."""
     lake = tmp_path_factory.mktemp("local") / "lake"
     write_shop(lake / "landing", days=1, scale=SCALE)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in store.environment("maintainer").items():
-            patch.setenv(name, value)
-        storage.s3_client.cache_clear()
+    with in_environment(store.environment("maintainer")):
         upload_tree(lake / "landing", f"{LAKE}/landing")
-    storage.s3_client.cache_clear()
     return lake
 
 
@@ -126,13 +121,8 @@ def test_a_job_whose_worker_dies_gives_the_table_of_a_local_run(cluster, store, 
 
 def in_the_bucket(store: Store) -> dict[str, list[str]]:
     options = {**store.environment("maintainer"), "aws_conditional_put": "etag"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in options.items():
-            patch.setenv(name, value)
-        storage.s3_client.cache_clear()
-        found = tables(LAKE, options)
-    storage.s3_client.cache_clear()
-    return found
+    with in_environment(options):
+        return tables(LAKE, options)
 
 
 def test_a_topic_and_a_database_reach_the_lake_through_the_cluster(

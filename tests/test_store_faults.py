@@ -18,7 +18,7 @@ from lakehouse.cli import command
 from lakehouse.errors import BusyError, SinkError
 from lakehouse.lease import held
 from lakehouse.tables import Layout
-from servers import Minio, minio
+from servers import Minio, in_environment, minio
 from store_faults import KINDS, Faults, Request, faulty
 
 
@@ -50,12 +50,12 @@ class Way:
 @pytest.fixture(scope="module")
 def way() -> Iterator[Way]:
     faults = Faults(seed=7)
-    with minio("faulty") as server, faulty(server.endpoint, faults) as address, pytest.MonkeyPatch.context() as patch:
-        for name, value in {**server.environment(), "AWS_ENDPOINT_URL": address}.items():
-            patch.setenv(name, value)
-        storage.s3_client.cache_clear()
+    with (
+        minio("faulty") as server,
+        faulty(server.endpoint, faults) as address,
+        in_environment({**server.environment(), "AWS_ENDPOINT_URL": address}),
+    ):
         yield Way("s3a://faulty/lake", faults, server, address)
-    storage.s3_client.cache_clear()
 
 
 def is_conditional(request: Request) -> bool:

@@ -58,6 +58,12 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
     )
 
 
+def _last_seen(spark: SparkSession, path: str) -> Any:
+    """The table's state as this process knows it; its log is not looked at again."""
+    jvm: Any = spark._jvm
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
+
+
 def _batches(state: Any) -> dict[str, int]:
     """The last batch of each identity: from the version's checksum where it has one, else by reading the whole state,
     which is three Spark jobs."""
@@ -94,8 +100,7 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
 
 def size(spark: SparkSession, path: str) -> int:
     """The bytes of a table's files, as this process last saw it; 0 without a table, very many where its log does not say."""
-    jvm: Any = spark._jvm
-    state = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
+    state = _last_seen(spark, path)
     if state.version() < 0:
         return 0
     checksum = state.checksumOpt()
@@ -178,9 +183,7 @@ def allow_widening(spark: SparkSession, table: Snapshot) -> None:
 
 def require_properties(spark: SparkSession, path: str, wanted: Mapping[str, str]) -> None:
     """Sets the properties that the table does not have so yet, in a commit of their own; none where all are there."""
-    jvm: Any = spark._jvm
-    # as this process knows the table: whoever calls this has just written to it
-    known = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
+    known = _last_seen(spark, path)  # whoever calls this has just written to it
     if known.version() < 0:
         return
     have = _scala_map(known.metadata().configuration())

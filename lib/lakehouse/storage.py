@@ -199,7 +199,9 @@ def s3(bucket: str, call: Callable[[S3Client], T], absent: tuple[str, ...] = ())
     from urllib3.exceptions import HTTPError
 
     client = s3_client()
-    for tries_left in range(_ATTEMPTS - 1, -1, -1):
+    tries = 0
+    while True:
+        tries += 1
         try:
             return call(client)
         except ClientError as error:
@@ -211,11 +213,10 @@ def s3(bucket: str, call: Callable[[S3Client], T], absent: tuple[str, ...] = ())
             raise kind(f"bucket {bucket} at {client.meta.endpoint_url} {said.get(code, f'answers {code}')}") from error
         except (BotoCoreError, HTTPError) as error:
             # an answer that was cut off: botocore asks again for its head alone
-            if tries_left and isinstance(error, IncompleteReadError | ResponseStreamingError | HTTPError):
+            if tries < _ATTEMPTS and isinstance(error, IncompleteReadError | ResponseStreamingError | HTTPError):
                 continue
             line = str(error).split("\n")[0]
             raise Unreachable(f"bucket {bucket} at {client.meta.endpoint_url} is out of reach: {line}") from error
-    raise AssertionError("the last try returns or raises")
 
 
 @cache

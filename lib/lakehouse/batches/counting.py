@@ -18,7 +18,7 @@ from lakehouse.batches.rule_checks import FLAG
 from lakehouse.frames import EXTRA, FATE, col
 from lakehouse.observations import observed
 from lakehouse.planning.plan import Plan, Step
-from lakehouse.quality import VALID, Check, any_fails, counters
+from lakehouse.quality import VALID, any_fails, counters
 
 _DIMENSION = "dimension_"
 _BROKEN = "broken_rules"  # a bit for each row rule that some row breaks
@@ -124,7 +124,11 @@ def _counters(batch: Batch) -> list[Column]:
     found = counters(_dispositions(batch.plan))
     flags = [f"{FLAG}{place}" for place, rule in enumerate(batch.plan.rules) if rule.flags]
     found += [F.count(F.when(~col(flag), 1)).alias(flag) for flag in flags]
-    bits = [F.when(check.fails, F.lit(1 << place)).otherwise(0).cast("long") for place, check in _row_checks(batch)]
+    row_checks = [check for rule, check in batch.checks if not rule.flags]
+    bits = [
+        F.when(check.fails, F.lit(1 << place)).otherwise(0).cast("long")
+        for place, check in zip(_row_rules(batch.plan), row_checks, strict=False)  # no bits for the last of very many
+    ]
     if bits:  # of a valid row no rule is asked again
         broken_rules = reduce(Column.bitwiseOR, bits)
         found.append(F.bit_or(F.when(col(FATE) > VALID, broken_rules)).alias(_BROKEN))
@@ -140,21 +144,17 @@ def _limited(found: Mapping[str, Any]) -> dict[str, int]:
     return {name.removeprefix(_DIMENSION): int(count) for name, count in found.items() if name.startswith(_DIMENSION)}
 
 
-def _row_checks(batch: Batch) -> list[tuple[int, Check]]:
-    """The first row rules, as many as there are bits, each by its place in the job."""
-    places = [place for place, rule in enumerate(batch.plan.rules) if not rule.measures]
-    checks = [(place, check) for place, (rule, check) in zip(places, batch.checks, strict=True) if not rule.flags]
-    return [(place, check) for place, check in checks if place < _BITS]
+def _row_rules(plan: Plan) -> list[int]:
+    """The places of the row rules, of as many as there are bits."""
+    return [place for place, rule in enumerate(plan.rules[:_BITS]) if not (rule.measures or rule.flags)]
 
 
 def _upheld(plan: Plan, found: Mapping[str, Any]) -> frozenset[int]:
     """The places of the rules that were asked and that no row breaks."""
     flags = {int(name.removeprefix(FLAG)) for name, count in found.items() if name.startswith(FLAG) and count == 0}
-    if _BROKEN not in found:
-        return frozenset(flags)
-    broken = int(found[_BROKEN] or 0)
-    rows = {place for place, rule in enumerate(plan.rules[:_BITS]) if not (rule.measures or rule.flags)}
-    return frozenset(flags | {place for place in rows if not broken >> place & 1})
+    rows = _row_rules(plan)
+    broken = int(found[_BROKEN] or 0) if rows else 0
+    return frozenset(flags.union(place for place in rows if not broken >> place & 1))
 
 
 def _dispositions(plan: Plan) -> set[str]:

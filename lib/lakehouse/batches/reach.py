@@ -8,20 +8,18 @@ from pyspark.sql import DataFrame
 
 from lakehouse import lake
 from lakehouse.batches.batch_rows import Batch
-from lakehouse.planning.plan import KEEP_EVENTS, SinkStep
+from lakehouse.planning.plan import KEEP_EVENTS
 
 
 def bytes_at_most(batch: Batch, raw: DataFrame) -> int:
     """The bytes of all files that the batch can read; a source that is no file counts as more than any number of them."""
     layout = batch.plan.layout
     places = {layout.table(name) for name in batch.versions}
-    for sink in filter(_looks, batch.plan.sinks):
-        places |= {layout.table(sink.target), layout.state(sink.target)}
+    for sink in batch.plan.sinks:
+        if sink.step.name in KEEP_EVENTS:
+            places |= {layout.table(sink.target), layout.state(sink.target)}
+        elif sink.step.name == "merge":
+            places.add(layout.table(sink.target))
     frame: Any = raw._jdf
     found = int(frame.queryExecution().analyzed().stats().sizeInBytes())
     return found + sum(lake.size(batch.spark, place) for place in places)
-
-
-def _looks(sink: SinkStep) -> bool:
-    """True for a sink that reads its table before it writes."""
-    return sink.step.name == "merge" or sink.step.name in KEEP_EVENTS
