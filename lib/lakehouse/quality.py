@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -27,7 +27,7 @@ class Check:
     where: str | None = None
     total: bool = False
 
-    @property
+    @cached_property
     def passes(self) -> Column:
         """True or false, never NULL: a NULL verdict passes; where it is not `sure`, evaluating it may raise."""
         holds = self.holds if self.where is None else F.when(F.expr(self.where), self.holds).otherwise(True)
@@ -38,7 +38,7 @@ class Check:
         """True where a verdict can always be had."""
         return self.total and self.where is None
 
-    @property
+    @cached_property
     def fails(self) -> Column:
         """True or false, never NULL: a verdict that cannot be had does not pass."""
         return any_fails([self])

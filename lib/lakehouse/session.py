@@ -50,7 +50,13 @@ _SESSION = {
     "spark.sql.codegen.hugeMethodLimit": "65535",
     # a batch of change data is 150 pieces of compiled code: Spark keeps 100 by default, and makes all of them every time
     "spark.sql.codegen.cache.maxEntries": "1000",
+    # pyspark tells the JVM the Python line of every piece of an expression: half of all that the two say to each other
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
+# What pyspark and this package name again and again. py4j asks the JVM anew each time, and for what is no class by that
+# very name (a package, an imported class) Java looks through every JAR.
+_CLASSES = ("functions", "PythonUtils", "org.apache.spark.sql.functions", "org.apache.spark.sql.classic.SparkSession")
+_PACKAGES = ("org.apache.spark.sql.classic", "org.apache.spark.sql.catalyst.expressions", "scala", "java.util")
 _LOCAL = {
     "spark.master": "local[*]",
     "spark.driver.host": "127.0.0.1",
@@ -102,7 +108,20 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
             f"Spark did not start: {_first_line(error)}; `lakehouse doctor` says what is missing"
         ) from error
     _be_quiet(spark)
+    _remember_classes(spark._jvm)
     return spark
+
+
+def _remember_classes(jvm: Any) -> None:
+    """Has py4j find the classes and packages that are named most without asking the JVM again."""
+    for name in _CLASSES:
+        setattr(jvm, name, getattr(jvm, name))
+    for package in _PACKAGES:
+        place = jvm
+        for part in package.split("."):
+            found = getattr(place, part)
+            setattr(place, part, found)
+            place = found
 
 
 def _be_quiet(spark: SparkSession) -> None:
