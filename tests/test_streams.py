@@ -242,6 +242,11 @@ def test_a_checkpoint_is_shown_moved_and_copied(here, capsys):
     listed = said("list").splitlines()[2:]
     assert [" ".join(line.split()) for line in listed] == ["bronze_events 2 2 files", "silver_events 2 up to version 2"]
     assert "targets    silver.events" in said("show", "silver_events")
+    both = [json.loads(line) for line in said("list", "--json").splitlines()]
+    assert [(held["job"], held["batches"], held["taken"], held["files"], held["to_finish"]) for held in both] == [
+        ("bronze_events", 2, "2 files", 2, None), ("silver_events", 2, "up to version 2", 0, None),
+    ]  # fmt: skip
+    assert json.loads(said("show", "silver_events", "--json")) == both[1]
 
     assert "Do it with --yes" in said("reset", "silver_events", "--to", "version:1")
     assert here.run("silver_events").rows_read == 0

@@ -62,6 +62,8 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
+    # what the pages of the UI would show of each plan
+    "spark.sql.ui.explainMode": "simple",
 }
 # Java interprets methods of more than 8,000 bytes for ever: a stage with a hundred rules is one, and 5 times slower so.
 # Local drivers have it from jvm.options.
@@ -92,7 +94,7 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
         return SparkSession.builder.getOrCreate()
     try:
         if SparkContext._gateway is None:  # the JVM first: only then does SparkConf know what spark-submit was told
-            SparkContext._ensure_initialized(gateway=_start_jvm(short))
+            SparkContext._ensure_initialized(gateway=_gateway(short))
         conf = SparkConf()
         for key, value in settings(conf.get("spark.master", "local[*]") or "local[*]").items():
             conf.setIfMissing(key, value)
@@ -108,12 +110,13 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
             f"Spark did not start: {_first_line(error)}; `lakehouse doctor` says what is missing"
         ) from error
     _be_quiet(spark)
-    _remember_classes(spark._jvm)
     return spark
 
 
-def _remember_classes(jvm: Any) -> None:
-    """Has py4j find the classes and packages that are named most without asking the JVM again."""
+def _gateway(short: bool) -> Any:
+    """The gateway to a JVM that was started, with the classes and packages at hand that are named most."""
+    gateway = _start_jvm(short)
+    jvm = gateway.jvm
     for name in _CLASSES:
         setattr(jvm, name, getattr(jvm, name))
     for package in _PACKAGES:
@@ -122,6 +125,7 @@ def _remember_classes(jvm: Any) -> None:
             found = getattr(place, part)
             setattr(place, part, found)
             place = found
+    return gateway
 
 
 def _be_quiet(spark: SparkSession) -> None:

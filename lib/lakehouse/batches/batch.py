@@ -35,20 +35,28 @@ from lakehouse.tables import resolved
 from lakehouse.targets import Settings, Write, Written
 
 
-def process(batch: Batch, raw: DataFrame) -> Outcome:
-    """Writes one batch to every sink and its broken rows to the quarantine; each write once, however often it is called.
+def prepared(batch: Batch, raw: DataFrame) -> Pass:
+    """The one pass over a batch's rows, every column and expression of the job resolved against them; nothing is read yet.
+
+    Raises ConfigError with what does not resolve.
+    """
+    one = one_pass(batch, raw, measures=_is_held(batch.plan) or not is_gated(batch.plan))
+    require_sink_columns(batch.plan, one.rows)
+    require_suite_fits(batch.plan, one.rows)
+    return one
+
+
+def process(batch: Batch, one: Pass) -> Outcome:
+    """Writes one batch to every sink and its broken rows to the quarantine; each write once, however often it is done.
 
     Raises Refused where a gate or a `fail` rule stops it: the evidence is in the quarantine then, the targets untouched.
     """
-    with interpreted(batch.spark, bytes_at_most(batch, raw)):
-        return _processed(batch, raw)
+    with interpreted(batch.spark, bytes_at_most(batch, one.raw)):
+        return _processed(batch, one)
 
 
-def _processed(batch: Batch, raw: DataFrame) -> Outcome:
-    held, gated = _is_held(batch.plan), is_gated(batch.plan)
-    one = one_pass(batch, raw, measures=held or not gated)
-    require_sink_columns(batch.plan, one.rows)
-    require_suite_fits(batch.plan, one.rows)
+def _processed(batch: Batch, one: Pass) -> Outcome:
+    raw, held, gated = one.raw, _is_held(batch.plan), is_gated(batch.plan)
     if held:
         one = replace(one, rows=kept(one.rows))
     known = _taken_before(batch, raw, one)
@@ -70,17 +78,6 @@ def _processed(batch: Batch, raw: DataFrame) -> Outcome:
     notes = [note for item in written for note in item.notes] + said + warnings(known.verdicts)
     counts = known.counts | totals(written)
     return Outcome(counts, tuple(written), broken, tuple(dict.fromkeys(ignored)), tuple(notes), results)
-
-
-def check(batch: Batch, raw: DataFrame) -> DataFrame:
-    """The rows that the job's sinks would get of a frame: every column and expression is resolved, nothing is read.
-
-    Raises ConfigError with what does not resolve.
-    """
-    rows = one_pass(batch, raw).rows
-    require_sink_columns(batch.plan, rows)
-    require_suite_fits(batch.plan, rows)
-    return rows
 
 
 def _is_held(plan: Plan) -> bool:

@@ -106,6 +106,10 @@ class Outcome:
     that it took (microseconds)."""
 
 
+Work = Callable[[], Outcome]
+"""What writes a batch, and says what came of it."""
+
+
 def checked(batch: Batch, raw: DataFrame) -> DataFrame:
     """The conformed frame with each row's fate: first by the row rules, then by the set rules over what those leave."""
     plan = batch.plan

@@ -43,9 +43,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Pass:
-    """The frame that reaches the sinks, and what is counted while it is read."""
+    """From a batch's rows as they came to the frame that reaches the sinks, and what is counted while that is read, once."""
 
     plan: Plan
+    raw: DataFrame
     rows: DataFrame
     fates: Observation
     taken_out: Sequence[tuple[Step, Observation]]
@@ -90,7 +91,7 @@ def one_pass(batch: Batch, raw: DataFrame, *, measures: bool = True) -> Pass:
     routes = Observation() if plan.job.config.sinks else None
     if routes is not None:
         rows = rows.observe(routes, F.count_if(fits_none(plan)).alias("unrouted"))
-    return Pass(plan, rows, fates, taken_out, routes, asked, measured)
+    return Pass(plan, raw, rows, fates, taken_out, routes, asked, measured)
 
 
 def taken_without_write(batch: Batch, raw: DataFrame, asked: Sequence[Asked]) -> Taken:

@@ -53,6 +53,7 @@ def checkpoint_options(parser: Parser) -> None:
         help="reset: a time (files), version:N (delta), offsets or a time (kafka), a cursor's value (jdbc)",
     )
     parser.add_argument("--yes", action="store_true", help="reset: do it; without, it says what would come")
+    parser.add_argument("--json", action="store_true", help="list, show: a line of JSON a job")
     parser.add_argument("--env", help="overlay conf/env/ENV.yml")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from lakehouse import api, batch_log, reports
@@ -63,17 +64,30 @@ def checkpoint(options: argparse.Namespace) -> int:
     if options.action == "reset":
         return _reset(options)
     layout = api.layout()
-    if options.action == "list":
-        print(stream_reports.checkpoints_table(_all_held(layout)) or f"no checkpoints in {layout.root} yet")
-        return 0
-    if options.action == "show":
-        print(stream_reports.checkpoint_text(checkpoints.held_by(layout, options.names[0])))
+    if options.action in ("list", "show"):
+        _tell_held(layout, options)
         return 0
     job, other = options.names
     with held(layout, [f"job-{job}", f"job-{other}"]):
         checkpoints.copied(layout, job, other)
     print(f"{other} goes on where {job} is; run only one of them from now on")
     return 0
+
+
+def _tell_held(layout: Layout, options: argparse.Namespace) -> None:
+    """What one job's checkpoint holds, or those of all."""
+    found: Mapping[str, checkpoints.Held | LakehouseError]
+    if options.action == "show":
+        one = checkpoints.held_by(layout, options.names[0])
+        found, said = {one.job: one}, stream_reports.checkpoint_text(one)
+    else:
+        found = _all_held(layout)
+        said = stream_reports.checkpoints_table(found) or f"no checkpoints in {layout.root} yet"
+    if options.json:
+        for job, held_by in found.items():
+            print(json.dumps(stream_reports.checkpoint_values(job, held_by), default=str))
+    else:
+        print(said)
 
 
 def _found(name: str) -> tuple[Layout, str]:

@@ -39,6 +39,18 @@ def checkpoints_table(found: Mapping[str, Held | LakehouseError]) -> str:
     return table(["job", "batches", "taken", "to finish"], rows)
 
 
+def checkpoint_values(job: str, found: Held | LakehouseError) -> dict[str, Any]:
+    """What one checkpoint holds, as values; of one that cannot be read what is wrong with it."""
+    if not isinstance(found, Held):
+        return {"job": job, "error": str(found)}
+    state, intent = found.progress, found.intent
+    return {
+        "job": job, "batches": state.batch + 1, "taken": _taken(found), "files": len(state.taken), "offsets": found.offsets,
+        "targets": list(state.targets), "identity": state.id, "begins_at": dict(state.start) if state.start else None,
+        "to_finish": None if intent is None else {"batch": intent.batch, "run_id": intent.run_id},
+    }  # fmt: skip
+
+
 def checkpoint_text(held: Held) -> str:
     """What one checkpoint holds, in words."""
     state, lines = held.progress, [f"{held.job}: {counted(held.progress.batch + 1, 'batch', 'batches')} finished"]

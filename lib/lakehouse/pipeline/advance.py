@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pyspark.sql import DataFrame
-
 from lakehouse import quarantine, runs
-from lakehouse.batches.batch import process
-from lakehouse.batches.batch_rows import Batch, Outcome
+from lakehouse.batches.batch_rows import Batch, Outcome, Work
 from lakehouse.batches.gate import Refused
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.bad_files import FILES, mark_replayed, taken_by, with_bad_files
 from lakehouse.pipeline.batch_records import with_record
-from lakehouse.pipeline.event_time import process_in_state, state_after
+from lakehouse.pipeline.event_time import state_after
 from lakehouse.pipeline.ledger import drop_old_parts, with_taken
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.run_records import batch_inputs, results_so_far, with_outcome
@@ -27,15 +24,15 @@ from lakehouse.runs import RunRecord
 from lakehouse.targets import Stopped
 
 
-def advance(run: Run, batch: Batch, raw: DataFrame | None, record: RunRecord, pin: Mapping[str, Any]) -> RunRecord:
+def advance(run: Run, batch: Batch, work: Work | None, record: RunRecord, pin: Mapping[str, Any]) -> RunRecord:
     """The record with the batch in it; what a refused try had left in the quarantine is withdrawn first.
 
-    `raw` is None for a batch of which nothing is read: all of its files are set aside.
+    `work` is None for a batch of which nothing is read: all of its files are set aside.
     """
     began, before = runs.now(), run.progress
     if run.progress.evidence:
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
-    outcome = _processed(run, batch, raw) if raw is not None else Outcome({})
+    outcome = _done(run, batch, work) if work is not None else Outcome({})
     outcome = with_bad_files(batch, pin, replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes)))
     batch.tell("quarantine_written")
     if "replayed" in pin:
@@ -72,10 +69,10 @@ def _said(record: RunRecord) -> str:
     return f"{record.rows_read:,} rows, {record.rows_read / seconds:,.0f} rows/s"
 
 
-def _processed(run: Run, batch: Batch, raw: DataFrame) -> Outcome:
+def _done(run: Run, batch: Batch, work: Work) -> Outcome:
     """What came of the batch's writes; raises what stopped them, once the progress says so too."""
     try:
-        return process(batch, raw) if run.plan.state is None else process_in_state(run, batch, raw)
+        return work()
     except Refused:
         progress.save(run.folder, replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False))
         progress.end(run.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -12,13 +13,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse import lake
-from lakehouse.batches.batch import check
+from lakehouse.batches.batch import prepared, process
+from lakehouse.batches.batch_rows import Batch, Work
 from lakehouse.batches.step_errors import explained
 from lakehouse.ending import Ending
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.event_time import (
     catch_up_watermark,
+    process_in_state,
     push_watermark,
     require_same_state,
     settle_state,
@@ -87,7 +90,7 @@ def _stream(run: Run) -> DataFrame:
         source_table(run, read)
     with explained(run.plan, source):
         stream: DataFrame = source.call(run.spark, now=run.record.started, tables={}, read=read)
-    check(batch_of(run, new_intent(run, 0, {})), run.spark.createDataFrame([], stream.schema))
+    prepared(batch_of(run, new_intent(run, 0, {})), run.spark.createDataFrame([], stream.schema))
     return stream if run.plan.state is None else with_state(run, stream)
 
 
@@ -157,13 +160,19 @@ def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
     intent = dead or new_intent(run, number, {})
     batch = replace(batch_of(run, intent), spark=rows.sparkSession)
     if dead is not None:
-        finish_batch(run, dead, batch, rows)
+        finish_batch(run, dead, batch, _work(run, batch, rows))
         ending.batch_done()
         return
     progress.begin(run.folder, run.progress, intent)
     batch.tell("batch_begun")
-    run.record = advance(run, batch, rows, run.record, {})
+    run.record = advance(run, batch, _work(run, batch, rows), run.record, {})
     ending.batch_done()
+
+
+def _work(run: Run, batch: Batch, rows: DataFrame) -> Work:
+    if run.plan.state is not None:
+        return partial(process_in_state, run, batch, rows)
+    return lambda: process(batch, prepared(batch, rows))
 
 
 def _work_out(run: Run, rows: DataFrame) -> None:

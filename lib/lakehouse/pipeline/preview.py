@@ -7,7 +7,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import runs
-from lakehouse.batches.batch import check
+from lakehouse.batches.batch import prepared
 from lakehouse.errors import DataError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.pending_input import is_other_job, last_success, pending_input
@@ -79,12 +79,12 @@ def _rows(run: Run) -> tuple[DataFrame | None, tuple[str, ...]]:
         if is_table:
             source_table(run, read)
         stream = source_rows(batch, read)
-        return (None if stream is None else check(batch, run.spark.createDataFrame([], stream.schema))), ()
+        return (None if stream is None else prepared(batch, run.spark.createDataFrame([], stream.schema)).rows), ()
     pin = next(pins(run), None)
     if pin is None:
         return None, ()
     raw = source_rows(batch, replace(read_of(run, pin, run.versions), copies=None))
-    return (None if raw is None else check(batch, raw)), tuple(pin.get("_notes", ()))
+    return (None if raw is None else prepared(batch, raw).rows), tuple(pin.get("_notes", ()))
 
 
 def _notes(plan: Plan, intent: Intent | None, reads: tuple[Reading, ...], last: RunRecord | None) -> tuple[str, ...]:

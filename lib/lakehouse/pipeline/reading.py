@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from lakehouse import lake
-from lakehouse.batches.batch import check
-from lakehouse.batches.batch_rows import Batch
+from lakehouse.batches.batch import prepared, process
+from lakehouse.batches.batch_rows import Batch, Work
 from lakehouse.batches.job_columns import contract_fields, own_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.errors import DataError
@@ -86,13 +87,11 @@ def read_of(run: Run, pin: Mapping[str, Any], versions: Mapping[str, int], *, in
     )  # fmt: skip
 
 
-def load(batch: Batch, read: Read) -> DataFrame | None:
-    """The source's frame, and every column and expression of the job resolved against it; no data is read yet, but by a
-    source that copies its rows: None where it then finds none that is new."""
+def load(batch: Batch, read: Read) -> Work | None:
+    """What writes the batch, every column and expression of the job resolved against the source's frame; no data is read
+    yet, but by a source that copies its rows: None where it then finds none that is new."""
     raw = source_rows(batch, read)
-    if raw is not None:
-        check(batch, raw)
-    return raw
+    return None if raw is None else partial(process, batch, prepared(batch, raw))
 
 
 def source_rows(batch: Batch, read: Read) -> DataFrame | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyspark.sql import DataFrame
-
 from lakehouse import lake, runs
-from lakehouse.batches.batch_rows import Batch
+from lakehouse.batches.batch_rows import Batch, Work
 from lakehouse.batches.step_errors import explained
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
@@ -37,15 +35,15 @@ def finish_dead_run(run: Run, intent: Intent) -> None:
     """Rolls a dead run's batch forward under its own run id, start and pinned input, and records it."""
     run.watch(f"finishing run {intent.run_id}")
     batch = batch_of(run, intent)
-    raw = load(batch, read_of(run, intent.pin, intent.versions)) if reads_any(intent.pin) else None
-    if raw is None and reads_any(intent.pin):
+    work = load(batch, read_of(run, intent.pin, intent.versions)) if reads_any(intent.pin) else None
+    if work is None and reads_any(intent.pin):
         raise AssertionError("a batch that was begun has rows")
-    finish_batch(run, intent, batch, raw)
+    finish_batch(run, intent, batch, work)
 
 
-def finish_batch(run: Run, intent: Intent, batch: Batch, raw: DataFrame | None) -> None:
+def finish_batch(run: Run, intent: Intent, batch: Batch, work: Work | None) -> None:
     """Takes the batch that a dead run had begun and records that run, or counts the batch in this one."""
-    finished = advance(run, batch, raw, _dead_record(run, intent), intent.pin)
+    finished = advance(run, batch, work, _dead_record(run, intent), intent.pin)
     run.intent = None
     if finished.run_id == run.record.run_id:
         run.record = finished

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import lake, quarantine, runs
-from lakehouse.batches.batch import check
-from lakehouse.batches.batch_rows import Batch
+from lakehouse.batches.batch import prepared, process
+from lakehouse.batches.batch_rows import Batch, Work
 from lakehouse.batches.job_columns import contract_fields
 from lakehouse.batches.step_errors import explained
 from lakehouse.cdc_formats import flattened
@@ -90,10 +90,10 @@ def finish_dead_replay(plan: Plan, spark: SparkSession) -> None:
     if run.intent is not None:
         intent, batch = run.intent, batch_of(run, run.intent)
         if "files" in intent.pin:
-            raw = load(batch, read_of(run, intent.pin, intent.versions))
+            work = load(batch, read_of(run, intent.pin, intent.versions))
         else:
-            raw = _frame(_chosen(run, intent.pin).where(_IS_ROW), run, batch)
-        finish_batch(run, intent, batch, raw)
+            work = _loaded(_chosen(run, intent.pin).where(_IS_ROW), run, batch)
+        finish_batch(run, intent, batch, work)
         if "files" in intent.pin:
             know_files(plan, intent.pin)
         if run.record.batches:  # its own run is on record as failed
@@ -131,9 +131,9 @@ def _replayed(run: Run, selection: Selection) -> RunRecord | None:
     if not rows.isEmpty():
         intent = new_intent(run, run.progress.batch + 1, pin)
         batch = batch_of(run, intent)
-        raw = _frame(rows, run, batch)
+        work = _loaded(rows, run, batch)
         progress.begin(run.folder, run.progress, intent)
-        run.record = advance(run, batch, raw, run.record, pin)
+        run.record = advance(run, batch, work, run.record, pin)
     ids: dict[str, list[str]] = {}
     for row in files.select("id", "source").collect():
         ids.setdefault(row["source"], []).append(row["id"])
@@ -161,12 +161,11 @@ def _chosen(run: Run, pin: Mapping[str, Any]) -> DataFrame:
     return matching(rows, pin["where"]) if pin["where"] else rows
 
 
-def _frame(rows: DataFrame, run: Run, batch: Batch) -> DataFrame:
-    """The rows as the source gave them, each with its id; every column and expression of the job resolved against it."""
+def _loaded(rows: DataFrame, run: Run, batch: Batch) -> Work:
+    """What writes the rows as the source gave them, each with its id; every column and expression of the job is resolved."""
     parts = [_raw(part, run) for part in by_schema(held(rows)[0])]
     raw = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
-    check(batch, raw)
-    return raw
+    return partial(process, batch, prepared(batch, raw))
 
 
 def _raw(part: Part, run: Run) -> DataFrame:

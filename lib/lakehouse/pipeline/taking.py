@@ -45,12 +45,12 @@ def take_once(run: Run, pin: Mapping[str, Any]) -> bool:
     """The same, where a file that cannot be read is its caller's business."""
     intent = new_intent(run, run.progress.batch + 1, pin)
     batch = batch_of(run, intent)
-    raw = load(batch, read_of(run, pin, run.versions)) if reads_any(pin) else None
-    if raw is None and reads_any(pin):
+    work = load(batch, read_of(run, pin, run.versions)) if reads_any(pin) else None
+    if work is None and reads_any(pin):
         return False
     progress.begin(run.folder, run.progress, intent)
     batch.tell("batch_begun")
-    run.record = advance(run, batch, raw, run.record, pin)
+    run.record = advance(run, batch, work, run.record, pin)
     return True
 
 
