@@ -356,6 +356,16 @@ def test_a_job_begins_where_it_is_told_and_reads_in_bounded_batches(project, bro
     assert [project.run("whole", lake=str(project.root / "other")).rows_read for _ in range(2)] == [6, 6]
 
 
+def test_many_messages_of_one_partition_are_read_by_several_tasks(project, broker, monkeypatch):
+    monkeypatch.setattr("lakehouse.sources.kafka._MESSAGES", "10")
+    broker.topic("backlog")
+    broker.produce("backlog", [{"id": number} for number in range(35)])
+    bronze(project, broker, "backlog", EVENTS)
+    assert project.run("backlog").rows_inserted == 35
+    assert sorted(row["id"] for row in project.rows("bronze.backlog")) == list(range(35))
+    assert len(list((project.lake / "bronze/backlog").glob("*.parquet"))) == 4
+
+
 SENDS = """
     layer: gold
     source:

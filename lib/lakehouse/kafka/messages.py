@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -21,7 +21,7 @@ ENCODED = "base64:"
 
 _TEXT, _LINE, _FOUND = f"{HIDDEN_PREFIX}text", f"{HIDDEN_PREFIX}line", f"{HIDDEN_PREFIX}found"
 _CORRUPT, _VALUE, _WHY = f"{HIDDEN_PREFIX}corrupt", f"{HIDDEN_PREFIX}value", f"{HIDDEN_PREFIX}why"
-_KEYS = f"{HIDDEN_PREFIX}keys"
+_NAMES, _KEYS = f"{HIDDEN_PREFIX}names", f"{HIDDEN_PREFIX}keys"
 _KAFKA = f"{HIDDEN_PREFIX}kafka_"
 _BESIDE = ("topic", "partition", "offset", "timestamp", "key", "headers")
 _BLANKS = " \t\r\n"
@@ -129,7 +129,9 @@ def _json_rows(messages: DataFrame, fields: StructType) -> DataFrame:
         .when(col(_LINE).isNull(), "the value is not one JSON object")
         .when(col(_LINE)[_CORRUPT].isNotNull(), _misfits(fields))
     )
-    judged = line.withColumns({_WHY: F.when(col(_VALUE).isNotNull(), why), _KEYS: _unknown_keys(fields)})
+    names = _once(F.when(col(_LINE).isNotNull(), F.json_object_keys(_TEXT)))
+    named = line.withColumns({_WHY: F.when(col(_VALUE).isNotNull(), why), _NAMES: names})
+    judged = named.withColumn(_KEYS, _unknown_keys(fields))
     values = [F.when(col(_WHY).isNull(), col(_LINE)[field.name]).alias(field.name) for field in fields]
     return judged.select(*values, *map(col, messages.columns), _WHY, _unknown().alias(UNKNOWN))
 
@@ -150,10 +152,11 @@ def _valid_text() -> Column:
 def _is_object() -> Column:
     """True for text that is one object and nothing else: Spark reads a value and leaves what follows it.
 
-    Where the first closing brace is the last character nothing can follow; only other texts are read for it.
+    Where the only closing brace is the last character nothing can follow; only other texts are read for it.
     """
     text, trimmed = col(_TEXT), F.trim(col(_TEXT), F.lit(_BLANKS))
-    is_flat = text.startswith("{") & (F.instr(text, "}") == F.length(text))
+    inner = F.substring(col(_VALUE), F.lit(1), F.octet_length(_VALUE) - 1).cast("string")  # of bytes: none is looked at
+    is_flat = text.startswith("{") & text.endswith("}") & ~inner.contains("}")
     is_other = trimmed.startswith("{") & trimmed.endswith("}") & parsed_json(text).isNotNull()
     return F.when(is_flat, True).otherwise(is_other)
 
@@ -176,9 +179,10 @@ def _misfits(fields: StructType) -> Column:
 
 
 def _unknown_keys(fields: StructType) -> Column:
-    """The names in an object that no column has."""
+    """The names in an object that no column has; NULL where it has no more names than columns that got a value."""
     known = F.array(*[F.lit(field.name) for field in fields]).cast("array<string>")
-    return F.when(col(_LINE).isNotNull(), F.array_except(F.json_object_keys(_TEXT), known))
+    filled = [F.when(col(_LINE)[field.name].isNotNull(), 1).otherwise(0) for field in fields]
+    return F.when(F.size(_NAMES) > reduce(Column.__add__, filled, F.lit(0)), F.array_except(_NAMES, known))
 
 
 def _unknown() -> Column:

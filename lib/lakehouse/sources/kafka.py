@@ -23,6 +23,8 @@ from lakehouse.tables import resolved
 
 Format = Literal["json", "avro", "raw"]
 
+_MESSAGES = "100000"  # of one partition that one task reads
+
 
 def sense(
     *, bootstrap_servers: str, starting_offsets: Start = "earliest", value_format: Format = "json",
@@ -135,7 +137,8 @@ def kafka(
     has, and without that it stays text. A value that cannot be read is a row of the quarantine.
     """
     clients = cluster(bootstrap_servers, options)
-    chosen = {**clients.reader(), "subscribe": ",".join(topics), "includeHeaders": "true"}
+    asked = {"subscribe": ",".join(topics), "includeHeaders": "true", "maxRecordsPerPartition": _MESSAGES}
+    chosen = {**clients.reader(), **asked}
     if read.incremental:
         chosen |= start_options(read.start.get("offsets", starting_offsets), topics_of(clients, topics))
         if max_offsets_per_trigger is not None:
