@@ -210,6 +210,30 @@ def test_jobs_on_a_store_that_fails_at_random_give_the_tables_of_one_that_does_n
     assert [key for key in way.leases() if "/owners/" not in key] == []
 
 
+def test_a_run_that_slept_and_was_taken_over_saves_no_progress_and_gives_no_lease_of_others_back(
+    way, people, monkeypatch
+):
+    layout = Layout(f"{way.root}/slept")
+    monkeypatch.setenv("LAKE", layout.root)
+    people.job("bronze_people", BRONZE.replace("landing", "slept"))
+    way.client().put_object(Bucket="faulty", Key="slept/0.json", Body=b'{"id": 1, "name": "x", "at": 0}\n')
+    leases = [layout.join("_leases", f"{name}.json") for name in ("job-bronze_people", "bronze.people")]
+
+    def taken_over(event: str, **told: object) -> None:
+        if event == "targets_written":  # another run takes the sign of life away that the lease names
+            storage.delete(json.loads(str(storage.read_text(leases[0])))["life"])
+
+    with monkeypatch.context() as asleep:
+        asleep.setattr(lease._Life, "renew", lambda life: None)
+        asleep.setattr("lakehouse.log.event", taken_over)
+        with pytest.raises(BusyError, match=r"^job-bronze_people was taken over by another run: .* run it again$"):
+            people.run("bronze_people")
+    assert all(map(storage.read_text, leases))
+    assert storage.read_text(f"{layout.checkpoint('bronze_people')}/progress.json") is None
+    assert [people.run("bronze_people").rows_read for _ in range(2)] == [1, 0]  # the batch is finished as it was begun
+    assert [row["id"] for row in way.rows("slept/bronze.people")] == [1]
+
+
 def require_tables(way: Way, rows: list[dict]) -> None:
     """Each row is in bronze once, each change in the history, the newest in the others, and each broken one set aside."""
     changes = [(row["id"], row["name"], row["at"]) for row in rows if row["id"] is not None]

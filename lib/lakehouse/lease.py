@@ -23,6 +23,8 @@ from lakehouse.tables import Layout, is_remote
 RENEWAL = 1.5  # seconds between two signs of life
 EXPIRY = 30.0  # without one for so long, the owner is dead
 
+_HELD: dict[str, _Life] = {}  # what this process holds on S3, by path
+
 
 @contextmanager
 def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
@@ -32,10 +34,13 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
         with _alive(layout) as life:
             try:
                 for name in sorted(set(names)):
-                    taken.append(_take_remote(layout, name, life))  # noqa: PERF401 (taken ones are given back on an error)
+                    taken.append(_take_remote(layout, name, life))
+                    _HELD[taken[-1]] = life
                 yield
             finally:
-                _let_go(*reversed(taken))
+                for path in taken:
+                    _HELD.pop(path, None)
+                _let_go(*reversed(taken), while_kept=life)
         return
     try:
         for name in sorted(set(names)):
@@ -44,6 +49,20 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
     finally:
         for handle in reversed(taken):
             os.close(handle)
+
+
+def require_kept(layout: Layout, name: str) -> None:
+    """Raises BusyError where another run took a lease over that this process had: while the machine slept, or the store did
+    not answer, its sign of life was not renewed for too long."""
+    life = _HELD.get(_path(layout, name))
+    if life is not None and not life.is_kept():
+        raise BusyError(
+            f"{name} was taken over by another run: the store saw no sign of life of this one for {EXPIRY:g} s; run it again"
+        )
+
+
+def _path(layout: Layout, name: str) -> str:
+    return layout.join("_leases", f"{name}.json")
 
 
 def is_held(layout: Layout, name: str) -> bool:
@@ -82,22 +101,22 @@ class _Life:
 
     path: str
     etag: str
-    lost: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def renew(self) -> None:
-        """Renews until told to stop; a sign of life that somebody else took away is a lost lease."""
-        last = time.monotonic()
+        """Renews until told to stop, or somebody else took the sign of life away; a store that is away may come back."""
         while not self.stop.wait(RENEWAL):
             try:
                 etag = put_object_if(self.path, _owner(), self.etag) or self._etag_now()
             except SinkError:
-                etag = ""
-            if etag:
-                self.etag, last = etag, time.monotonic()
-            elif etag is None or time.monotonic() - last > EXPIRY:
-                self.lost.set()
+                continue
+            if etag is None:
                 return
+            self.etag = etag
+
+    def is_kept(self) -> bool:
+        """False where another run took over: it takes the object away then."""
+        return get_object(self.path) is not None
 
     def _etag_now(self) -> str | None:
         """The object's etag; None where it is gone. Others only take it away: a change is one of our own whose answer was lost."""
@@ -122,13 +141,14 @@ def _alive(layout: Layout) -> Iterator[_Life]:
         _let_go(path)
 
 
-def _let_go(*paths: str) -> None:
-    """Takes objects of the lease away; where the store is out of reach they stay, and keep nobody out: their owner is dead."""
+def _let_go(*paths: str, while_kept: _Life | None = None) -> None:
+    """Takes objects of the lease away, unless they are another run's by now; where the store is out of reach they stay, and
+    keep nobody out: their owner is dead."""
     try:
-        for path in paths:
+        for path in paths if while_kept is None or while_kept.is_kept() else ():
             delete(path)
     except SinkError as error:
-        log.event("lease_left", path=path, error=str(error))
+        log.event("lease_left", paths=paths, error=str(error))
 
 
 def _owner() -> str:
@@ -144,7 +164,7 @@ def _owner() -> str:
 
 
 def _take_remote(layout: Layout, name: str, life: _Life) -> str:
-    path = layout.join("_leases", f"{name}.json")
+    path = _path(layout, name)
     content = json.dumps({"life": life.path})
     while True:
         if put_object_if(path, content, None) is not None:

@@ -44,7 +44,7 @@ def advance(run: Run, batch: Batch, work: Work | None, record: RunRecord, pin: M
     results = added(results_so_far(run.progress, done.run_id), outcome.results)
     so_far = replace(_with_batch(run, batch, outcome, pin), record=runs.to_json(done), results=to_values(results))
     run.progress = with_record(run, so_far, batch, outcome, began)
-    progress.save(run.folder, run.progress)
+    run.save()
     batch.tell("progress_saved")
     progress.end(run.folder)
     batch.tell("batch_ended")
@@ -74,7 +74,8 @@ def _done(run: Run, batch: Batch, work: Work) -> Outcome:
     try:
         return work()
     except Refused:
-        progress.save(run.folder, replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False))
+        run.progress = replace(run.progress, evidence=(*run.progress.evidence, batch.run_id), fresh=False)
+        run.save()
         progress.end(run.folder)
         raise
     except Stopped as stopped:
@@ -87,7 +88,8 @@ def _done(run: Run, batch: Batch, work: Work) -> Outcome:
 def _let_go(run: Run, batch: Batch, stopped: Stopped) -> None:
     """Ends a batch of which a part got in: all of its input is read again, mended perhaps, and that part is known then."""
     targets = tuple(sorted({*run.progress.targets, stopped.written.target}))
-    progress.save(run.folder, replace(run.progress, batch=batch.number, targets=targets, fresh=False))
+    run.progress = replace(run.progress, batch=batch.number, targets=targets, fresh=False)
+    run.save()
     progress.end(run.folder)
 
 

@@ -23,7 +23,6 @@ from lakehouse.batches.event_times import state_of, times_of
 from lakehouse.batches.stateful import Seen, process_stateful
 from lakehouse.errors import ConfigError, counted
 from lakehouse.event_time import last_end, micros
-from lakehouse.pipeline import progress
 from lakehouse.pipeline.run_state import Run, batch_of, new_intent
 from lakehouse.pipeline.stream_checkpoints import last_watermark, plan_empty_batch, watermark_of
 from lakehouse.planning.plan import Plan
@@ -98,7 +97,7 @@ def settle_state(run: Run, query: StreamingQuery) -> None:
         run.progress = replace(run.progress, state={**run.progress.state, "open": held})
     run.record = replace(run.record, rows_open=run.progress.state["open"])
     if not run.progress.fresh:
-        progress.save(run.folder, run.progress)
+        run.save()
 
 
 def catch_up_watermark(run: Run) -> bool:

@@ -17,7 +17,6 @@ from lakehouse.batches.batch import prepared, process
 from lakehouse.batches.batch_rows import Batch, Work
 from lakehouse.batches.step_errors import explained
 from lakehouse.ending import Ending
-from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.event_time import (
     catch_up_watermark,
@@ -63,7 +62,7 @@ def take_stream(run: Run, ending: Ending) -> None:
         tell_state(run)
     if run.progress.stream is None and not run.progress.fresh:
         run.progress = replace(run.progress, stream=str(query.id))
-        progress.save(run.folder, run.progress)
+        run.save()
     run.record = replace(run.record, inputs=(*_stream_inputs(run), *table_inputs(run.versions)))
 
 
@@ -152,7 +151,7 @@ def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
     if begins_empty(f"{run.folder}/stream", number):
         _work_out(run, rows)
         run.progress = replace(run.progress, batch=number, fresh=False)
-        progress.save(run.folder, run.progress)
+        run.save()
         return
     dead = run.intent if run.intent is not None and run.intent.batch == number else None
     if run.plan.interval is not None:
@@ -163,7 +162,7 @@ def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
         finish_batch(run, dead, batch, _work(run, batch, rows))
         ending.batch_done()
         return
-    progress.begin(run.folder, run.progress, intent)
+    run.begin(intent)
     batch.tell("batch_begun")
     run.record = advance(run, batch, _work(run, batch, rows), run.record, {})
     ending.batch_done()

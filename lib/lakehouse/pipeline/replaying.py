@@ -132,7 +132,7 @@ def _replayed(run: Run, selection: Selection) -> RunRecord | None:
         intent = new_intent(run, run.progress.batch + 1, pin)
         batch = batch_of(run, intent)
         work = _loaded(rows, run, batch)
-        progress.begin(run.folder, run.progress, intent)
+        run.begin(intent)
         run.record = advance(run, batch, work, run.record, pin)
     ids: dict[str, list[str]] = {}
     for row in files.select("id", "source").collect():

@@ -33,7 +33,7 @@ def recorded(run: Run, done: RunRecord) -> RunRecord:
     ended = replace(done, state="succeeded", ended=runs.now())
     if run.progress.record is not None:
         run.progress = replace(run.progress, record=runs.to_json(ended))
-        progress.save(run.folder, run.progress)
+        run.save()
     put_on_record(run, ended)
     if run.progress.record is not None:
         let_go_of_record(run)
@@ -70,7 +70,7 @@ def let_go_of_record(run: Run) -> None:
     """The record is in the run log: the progress needs it no more, nor its batches once they are in theirs."""
     carry(run, run.progress)
     run.progress = replace(run.progress, record=None, results=(), batches=())
-    progress.save(run.folder, run.progress)
+    run.save()
 
 
 def recorded_failure(plan: Plan, record: RunRecord, error: BaseException, folder: str | None = None) -> BaseException:

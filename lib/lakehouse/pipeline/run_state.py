@@ -10,6 +10,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse import runs
 from lakehouse.batches.batch_rows import Batch
+from lakehouse.lease import require_kept
+from lakehouse.pipeline import progress
 from lakehouse.pipeline.progress import Intent, Progress
 from lakehouse.planning.plan import Plan
 from lakehouse.runs import RunRecord
@@ -44,6 +46,16 @@ class Run:
         """Where the progress lies."""
         folder = self.plan.layout.checkpoint(self.plan.name)
         return f"{folder}/{self.part}" if self.part else folder
+
+    def begin(self, intent: Intent) -> None:
+        """Notes what is about to be written; raises BusyError where another run may be about to, too."""
+        require_kept(self.plan.layout, f"job-{self.plan.name}")
+        progress.begin(self.folder, self.progress, intent)
+
+    def save(self) -> None:
+        """Replaces the progress that is kept; raises BusyError where that may be another run's by now."""
+        require_kept(self.plan.layout, f"job-{self.plan.name}")
+        progress.save(self.folder, self.progress)
 
 
 def new_intent(run: Run, number: int, pin: Mapping[str, Any]) -> Intent:

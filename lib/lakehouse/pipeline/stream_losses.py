@@ -66,7 +66,7 @@ def _go_on_behind(run: Run, found: Checkpoint, lost: Sequence[Any]) -> None:
         for later in range(number + 1, found.planned + 1):
             drop_entry(f"{folder}/offsets/{later}")
         run.progress = replace(run.progress, batch=max(run.progress.batch, number))
-        progress.save(run.folder, run.progress)
+        run.save()
     progress.end(run.folder)
     run.intent = None
     notes = [f"loss accepted: {one}" for one in lost]

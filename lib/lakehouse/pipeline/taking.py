@@ -13,7 +13,6 @@ from pyspark.errors import AnalysisException, PySparkException
 
 from lakehouse.errors import DataError, LakehouseError, UnreadableFile, counted
 from lakehouse.landing.looks import file_now, gone_text
-from lakehouse.pipeline import progress
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.bad_files import reads_any
 from lakehouse.pipeline.reading import load, read_of
@@ -48,7 +47,7 @@ def take_once(run: Run, pin: Mapping[str, Any]) -> bool:
     work = load(batch, read_of(run, pin, run.versions)) if reads_any(pin) else None
     if work is None and reads_any(pin):
         return False
-    progress.begin(run.folder, run.progress, intent)
+    run.begin(intent)
     batch.tell("batch_begun")
     run.record = advance(run, batch, work, run.record, pin)
     return True
