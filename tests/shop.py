@@ -28,7 +28,7 @@ def program(lake: str, *arguments: str, cwd: Path = ROOT, **more: str) -> subpro
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
 
 
-def finished(process: subprocess.Popen, timeout: float = 400) -> str:
+def finished(process: subprocess.Popen, timeout: float = 900) -> str:
     with process:
         said, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0, said
