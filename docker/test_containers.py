@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse import storage
-from servers import free_port
+from servers import free_port, in_environment
 from shop import ROOT, SCALE, finished, program, tables
 from spark_cluster import json_at, wait_for
 
@@ -69,14 +69,10 @@ def lake() -> Iterator[dict[str, str]]:
     try:
         compose("build", seconds=1800)
         compose("up", "-d")
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in options.items():
-                patch.setenv(name, value)
-            storage.s3_client.cache_clear()
+        with in_environment(options):
             wait_for(lambda: alive() == 2, "two workers", 120)
             wait_for(has_bucket, "the bucket and its users", 120)
             yield options
-        storage.s3_client.cache_clear()
     finally:
         compose("down", "--volumes")
 

@@ -42,12 +42,14 @@ class Minio:
 @contextmanager
 def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """This process with these variables, by which the product and its programs find a store, until the block ends."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            storage.s3_client.cache_clear()
+            yield
+    finally:
         storage.s3_client.cache_clear()
-        yield
-    storage.s3_client.cache_clear()
 
 
 def minio_program() -> Path:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
-from lakehouse import storage
 from lakehouse.sample_data import write_shop
-from servers import minio
+from servers import in_environment, minio
 from shop import ROOT, SCALE, finished, program, tables
 
 KILLS = 10
@@ -62,17 +61,12 @@ def test_facts_point_to_dimensions(demo):
         assert pa.table(engine.execute(sql).read_all()).to_pylist()[0]["n"] > 0
 
 
-def test_the_demo_on_s3_gives_the_same_tables(demo, monkeypatch):
+def test_the_demo_on_s3_gives_the_same_tables(demo):
     lake, _ = demo
-    with minio("lake") as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        storage.s3_client.cache_clear()
+    with minio("lake") as server, in_environment(server.environment()):
         for _ in range(2):
             finished(program("s3a://lake/demo", "demo"))
-        options = {**server.environment(), "aws_conditional_put": "etag"}
-        on_s3 = tables("s3a://lake/demo", options)
-        storage.s3_client.cache_clear()
+        on_s3 = tables("s3a://lake/demo", {**server.environment(), "aws_conditional_put": "etag"})
     here = tables(lake)
     assert on_s3.keys() == here.keys()
     for name, rows in here.items():

@@ -17,6 +17,7 @@ from lakehouse.diagnosis.packages import jars, packages
 from lakehouse.diagnosis.programs import java, pythons
 from lakehouse.diagnosis.spark_settings import archive, settings_files, submit
 from lakehouse.diagnosis.store import store
+from servers import in_environment
 
 
 def program(file: Path, said: str) -> Path:
@@ -162,22 +163,17 @@ def test_disks_and_clocks_are_held_against_what_a_run_needs(clean, monkeypatch):
 
 
 def test_a_store_without_credentials_or_out_of_reach_is_named(clean, monkeypatch):
-    from lakehouse import storage
-
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     assert "AWS_PROFILE" in bad(store("s3a://bucket/lake"))["lake s3a://bucket/lake: no credentials"]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    storage.s3_client.cache_clear()
-    try:
+    away = {
+        "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }  # fmt: skip
+    with in_environment(away):
         ((what, remedy),) = bad(store("s3a://bucket/lake")).items()
-    finally:
-        storage.s3_client.cache_clear()
     assert "bucket bucket at http://127.0.0.1:9 is out of reach" in what
     assert "AWS_ENDPOINT_URL" in remedy
     assert "hunter2" not in what + remedy

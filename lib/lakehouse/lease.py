@@ -35,7 +35,7 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
             try:
                 for name in sorted(set(names)):
                     taken.append(_take_remote(layout, name, life))
-                    _HELD[taken[-1]] = life
+                    _HELD[taken[-1]] = life  # one by one: those taken are given back on an error
                 yield
             finally:
                 for path in taken:
@@ -44,7 +44,7 @@ def held(layout: Layout, names: Sequence[str]) -> Iterator[None]:
         return
     try:
         for name in sorted(set(names)):
-            taken.append(_take_local(layout, name))  # noqa: PERF401 (as above)
+            taken.append(_take_local(layout, name))  # noqa: PERF401 (those taken are given back on an error)
         yield
     finally:
         for handle in reversed(taken):
