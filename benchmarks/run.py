@@ -10,7 +10,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 NAMES = (
-    "rules", "set_rules", "many_rules", "great_expectations_routing", "merge", "profiles", "change_data", "kafka", "many_files", "warm", "cold",
+    "rules", "set_rules", "many_rules", "great_expectations_routing", "merge", "profiles", "change_data", "kafka", "streams", "many_files", "warm", "cold",
 )  # fmt: skip
 
 

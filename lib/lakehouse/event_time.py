@@ -66,6 +66,8 @@ def window_ends(time: Column, size: timedelta, slide: timedelta) -> Column:
     at, wide, step = F.unix_micros(time), micros(size), micros(slide)
     # exact for times before 1970 too
     latest = at - F.pmod(at, F.lit(step))
+    if slide == size:
+        return F.array(latest + wide)
     places = F.sequence(F.lit(0).cast("bigint"), F.lit(-(-wide // step) - 1).cast("bigint"))
     return F.filter(F.transform(places, lambda place: latest - place * step + wide), lambda end: end > at)
 

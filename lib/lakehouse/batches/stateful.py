@@ -87,7 +87,10 @@ def _held(batch: Batch, rows: DataFrame, seen: Seen) -> _Held:
         placed = (col(INPUT) == name) & (col(FATE) <= WARNED)
         marked = marked.withColumn(_ENDS, F.when(placed, ends).otherwise(col(_ENDS)))
     late = seen.watermark * 1000
-    marked = marked.withColumn(MISSED, F.filter(col(_ENDS), lambda end: end <= late))
+    # one end is looked at as it is: what Spark does for each item of a list it does not compile
+    one = F.when(F.get(_ENDS, F.lit(0)) <= late, col(_ENDS))
+    several = F.filter(col(_ENDS), lambda end: end <= late)
+    marked = marked.withColumn(MISSED, F.when(F.size(_ENDS) == 1, one).otherwise(several))
     wanted = col(GIVEN).isNotNull() | (col(FATE) > VALID) | (F.size(col(MISSED)) > 0)
     found = kept(marked.observe(counted, *_counters(plan, marked)).where(wanted))
     figures = {name: int(value) for name, value in counted.get.items() if value is not None}

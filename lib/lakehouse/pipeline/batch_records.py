@@ -52,10 +52,11 @@ def _measured(record: BatchRecord, said: Mapping[str, Any] | None) -> BatchRecor
     }
     taken = [{"from": source.get("startOffset"), "to": source.get("endOffset")} for source in said["sources"]]
     state: Sequence[Mapping[str, Any]] = said.get("stateOperators", ())
+    is_uncounted = any(item["operatorName"] == "dedupeWithinWatermark" for item in state)
     watermark = said.get("eventTime", {}).get("watermark")
     return replace(
         record, taken=json.dumps(taken), parts=parts,
-        state_rows=sum(item["numRowsTotal"] for item in state) if state else None,
+        state_rows=sum(item["numRowsTotal"] for item in state) if state and not is_uncounted else None,
         state_bytes=sum(item["memoryUsedBytes"] for item in state) if state else None,
         watermark=datetime.fromisoformat(watermark) if watermark else None,
     )  # fmt: skip

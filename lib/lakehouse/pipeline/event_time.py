@@ -34,6 +34,7 @@ _STORE = {
     "spark.sql.streaming.stateStore.providerClass": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
 }
+_COUNTS = "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows"
 
 
 def require_same_state(run: Run) -> None:
@@ -58,7 +59,9 @@ def with_state(run: Run, stream: DataFrame) -> DataFrame:
     """The frame of the query for a source's stream."""
     plan = run.plan
     state = run.progress.state or {"shape": _shape(plan), "partitions": _partitions(run), "open": 0, "latest": {}}
-    for key, value in {**_STORE, _PARTITIONS: str(state["partitions"])}.items():
+    # each row is another key there: to count them would be to look for each twice
+    counts = str(state_of(plan).name != "deduplicate").lower()
+    for key, value in {**_STORE, _COUNTS: counts, _PARTITIONS: str(state["partitions"])}.items():
         if key not in plan.job.config.spark:
             run.spark.conf.set(key, value)
     if not run.progress.state:
