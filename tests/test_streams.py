@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -18,7 +15,8 @@ from conftest import balanced
 from lakehouse import ending, runs
 from lakehouse.cli import command
 from lakehouse.errors import ConfigError, SinkError
-from shop import LAKEHOUSE, ROOT
+from programs import program, until
+from shop import ROOT
 
 BRONZE = """
     layer: bronze
@@ -61,37 +59,13 @@ def ids(here, table: str) -> list[int]:
     return sorted(row["id"] for row in here.rows(table)) if made else []
 
 
-@contextmanager
-def program(here, *arguments: str, starter: tuple[str, ...] = tuple(LAKEHOUSE)) -> Iterator[subprocess.Popen]:
-    """The program in a group of processes of its own, as a terminal starts it."""
-    environment = {**os.environ, "SPARK_DRIVER_MEMORY": "1g"}
-    environment.pop("PYSPARK_GATEWAY_PORT", None)
-    process = subprocess.Popen([*starter, *arguments], env=environment, cwd=here.root, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def until(found, process: subprocess.Popen | None = None, seconds: float = 120) -> None:
-    """Waits until it is so; a program that has ended meanwhile is an error with all that it said."""
-    end = time.monotonic() + seconds
-    while not found():
-        assert process is None or process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.2)
-
-
 def records(here, job: str) -> list[runs.RunRecord]:
     return runs.read(runs.Layout(str(here.lake)), job)
 
 
 def test_streams_in_one_application_go_on_until_a_signal_and_end_with_zero(here):
     land(here, 1)
-    with program(here, "run", "--all") as process:
+    with program(here.root, "run", "--all") as process:
         until(lambda: ids(here, "silver.events") == [1], process)
         land(here, 2, 3, None)
         quarantined = here.lake / "silver/events__quarantine/_delta_log/00000000000000000000.json"
@@ -119,7 +93,7 @@ def test_streams_in_one_application_go_on_until_a_signal_and_end_with_zero(here)
 def test_a_stream_under_spark_submit_ends_with_zero_too(here, to_all):
     land(here, 1)
     script = here.write("jobs/bronze_events.py", "import lakehouse\n\nraise SystemExit(lakehouse.main(__file__))\n")
-    with program(here, str(script), starter=(str(ROOT / "spark-submit.sh"),)) as process:
+    with program(here.root, str(script), starter=(str(ROOT / "spark-submit.sh"),)) as process:
         until(lambda: ids(here, "bronze.events") == [1], process)
         if to_all:
             os.killpg(process.pid, signal.SIGTERM)
@@ -134,7 +108,7 @@ def test_streams_side_by_side_killed_amid_fifty_micro_batches_take_each_file_onc
     here.job("bronze_others", BRONZE.replace("landing", "others").replace("bronze.events", "bronze.others"))
     land(here, *range(50))
     land(here, *range(50), folder="others")
-    with program(here, "run", "--all") as process:
+    with program(here.root, "run", "--all") as process:
         until(lambda: min(len(ids(here, table)) for table in ("bronze.events", "bronze.others")) >= 5, process, 300)
         os.killpg(process.pid, signal.SIGKILL)
     assert len(ids(here, "bronze.events")) < 50
