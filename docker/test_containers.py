@@ -7,12 +7,15 @@ topology as plain processes in every run of the suite.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
+from confluent_kafka import Producer
 
 from lakehouse import storage
 from servers import free_port, in_environment
@@ -26,7 +29,13 @@ COMPOSE = [
     "-f",
     str(ROOT / "docker/compose.yml"),
 ]
-PORTS = {name: str(free_port()) for name in ("MINIO_PORT", "MINIO_CONSOLE_PORT", "MASTER_UI_PORT", "HISTORY_PORT")}
+PORTS = {
+    name: str(free_port())
+    for name in (
+        "MINIO_PORT", "MINIO_CONSOLE_PORT", "MASTER_UI_PORT", "HISTORY_PORT", "JUPYTER_PORT", "KAFKA_PORT", "POSTGRES_PORT",
+    )
+}  # fmt: skip
+MORE = ("--profile", "jupyter", "--profile", "kafka", "--profile", "postgres")
 MASTER = f"http://127.0.0.1:{PORTS['MASTER_UI_PORT']}"
 
 
@@ -74,7 +83,7 @@ def lake() -> Iterator[dict[str, str]]:
             wait_for(has_bucket, "the bucket and its users", 120)
             yield options
     finally:
-        compose("down", "--volumes")
+        compose(*MORE, "down", "--volumes")
 
 
 def has_bucket() -> bool:
@@ -102,8 +111,47 @@ def test_the_demo_on_the_cluster_gives_the_tables_of_a_local_one_though_a_worker
         assert there[name] == rows, name
 
 
+def by_the_cluster(script: str, *words: str, **environment: str) -> str:
+    """What a job says that the driver's container sends to the master, into a lake of its own."""
+    given = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
+    sent = ("./spark-submit.sh", "--master=spark://master:7077", "--properties-file=docker/spark.properties", script)
+    return compose("--profile", "driver", "run", "--rm", "-T", *given, "driver", *sent, *words, seconds=600)
+
+
+def test_a_topic_and_a_database_of_the_cluster_reach_the_lake(lake: dict[str, str]) -> None:
+    compose(*MORE, "up", "-d", "kafka", "postgres")
+    own = {"enable.idempotence": True, "message.timeout.ms": 120_000}
+    producer = Producer({"bootstrap.servers": f"127.0.0.1:{PORTS['KAFKA_PORT']}", **own})
+    for number in range(100):
+        event = {"event_id": f"E{number}", "order_id": "O1", "event_type": "paid", "amount": "12.50"}
+        producer.produce("order_events", json.dumps({**event, "event_time": "2026-01-01T10:00:00Z"}))
+    assert producer.flush(120) == 0
+    there = {"LAKE": "s3a://lake/with-servers"}
+    by_the_cluster("jobs/bronze_order_events.py", "--env", "kafka", KAFKA_SERVERS="kafka:19092", **there)
+    filled = compose("--profile", "postgres", "run", "--rm", "-T", "shop-data")
+    by_the_cluster("examples/postgres/jobs/silver_payments_pg.py", PAYMENTS_URL="jdbc:postgresql://postgres:5432/shop",
+                   PAYMENTS_PASSWORD=passwords()["POSTGRES_PASSWORD"], **there)  # fmt: skip
+    rows = tables(there["LAKE"], {**lake, "aws_conditional_put": "etag"})
+    assert len(rows["bronze.order_events"]) == 100
+    broken = rows.get("silver.payments_pg__quarantine", [])
+    assert f"{len(rows['silver.payments_pg']) + len(broken)} payments" in filled
+
+
+COUNTED = "from lakehouse import read_table; print(read_table('gold.dim_dates').count(), 'rows')"
+
+
+def test_jupyter_lets_its_token_in_and_reads_the_lake_by_the_cluster(lake: dict[str, str]) -> None:
+    compose("--profile", "jupyter", "build", "jupyter", seconds=1800)
+    compose("--profile", "jupyter", "up", "-d", "jupyter")
+    page = f"http://127.0.0.1:{PORTS['JUPYTER_PORT']}/api/status"
+    wait_for(lambda: json_at(f"{page}?token={passwords()['JUPYTER_TOKEN']}"), "the page of JupyterLab", 120)
+    with pytest.raises(HTTPError, match="403"):
+        json_at(page)
+    assert "4017 rows" in compose("exec", "-T", "jupyter", "python", "-c", COUNTED)
+
+
 def test_no_container_runs_as_root_and_none_shows_a_secret_in_its_command(lake: dict[str, str]) -> None:
-    for service in ("minio", "master", "worker-1", "history"):
+    for service in ("minio", "master", "worker-1", "history", "jupyter"):
         shown = compose("exec", "-T", service, "cat", "/proc/1/status", "/proc/1/cmdline")
         assert "Uid:\t10001\t10001" in shown, service
         assert "CapEff:\t0000000000000000" in shown, service

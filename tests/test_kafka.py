@@ -410,6 +410,24 @@ def test_values_are_what_the_sql_says_and_null_is_a_tombstone(project, broker):
     ]
 
 
+def test_the_events_of_a_key_are_sent_in_their_sequence(project, broker):
+    broker.topic("sequenced", partitions=3)
+    project.job(
+        "sequenced",
+        f"""
+layer: gold
+source:
+  sql: {{query: "SELECT id % 7 AS item, id AS number FROM range(0, 700, 1, 5) ORDER BY hash(id)"}}
+sink:
+  kafka: {{bootstrap_servers: "{broker.servers}", topic: sequenced, key: item, sequence_by: [number]}}
+""",
+    )
+    assert project.run("sequenced").rows_inserted == 700
+    sent = [json.loads(message.value) for message in broker.messages("sequenced")]
+    for item in range(7):
+        assert [event["number"] for event in sent if event["item"] == item] == list(range(item, 700, 7))
+
+
 def test_a_cloudevents_envelope_holds_the_row_and_routes_go_by_type_with_a_dead_letter_topic(project, broker):
     for name in ("payments", "large", "dead"):
         broker.topic(name)
@@ -474,6 +492,7 @@ def test_what_the_sink_cannot_do_is_named_before_and_no_secret_is_shown(project,
         ", topic: x, otherwise: y",
         ", route: {paid: x}, otherwise: y",
         ", event_type: kind, route: {paid: x}",
+        ", topic: x, sequence_by: [id]",
     ):
         sends(project, broker, "wrong", more)
         with pytest.raises(ConfigError, match=r"wrong\.yml:\d+: sink 'kafka': "):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
-from lakehouse.frames import HIDDEN_PREFIX, col
+from lakehouse.frames import HIDDEN_PREFIX, col, require_columns
 from lakehouse.raw_rows import as_json
 
 EVENT_ID = "event_id"
@@ -40,6 +40,7 @@ class Event:
     topic: str | None = None
     route: Mapping[str, str] = field(default_factory=dict)
     otherwise: str | None = None
+    sequence_by: Sequence[str] = ()
 
     @property
     def topics(self) -> list[str]:
@@ -47,8 +48,10 @@ class Event:
         return list(dict.fromkeys(filter(None, [self.topic, *self.route.values(), self.otherwise])))
 
 
-def route_problem(event: Event) -> str | None:
-    """What is wrong between the options that choose the topic; None where nothing is."""
+def event_problem(event: Event) -> str | None:
+    """What is wrong between the options of an event; None where nothing is."""
+    if event.sequence_by and event.key is None:
+        return "'sequence_by' is the order of one key's events: set 'key', the SQL that gives it"
     if event.route and (event.topic is not None or event.otherwise is None):
         return (
             "'route' chooses the topic: take 'topic' out"
@@ -76,10 +79,21 @@ def events_of(rows: DataFrame, event: Event, identity: str, job: str, now: datet
             _TYPE: kind.cast("string"),
         }
     )
-    routed = known.withColumn(_TOPIC, _topic(event)).withColumn(_VALUE, _value(rows, event))
+    routed = _in_sequence(known.withColumn(_TOPIC, _topic(event)).withColumn(_VALUE, _value(rows, event)), event)
     body = _enveloped(event, job, now) if event.cloudevents else col(_VALUE)
     return routed.select(
         col(_KEY).alias("key"), body.alias("value"), _headers(event).alias("headers"), col(_TOPIC).alias("topic")
+    )
+
+
+def _in_sequence(events: DataFrame, event: Event) -> DataFrame:
+    """The events of a key behind one another in one task, which sends them so; those without a key anywhere."""
+    if not event.sequence_by:
+        return events
+    require_columns(events, event.sequence_by)
+    together = F.coalesce(col(_KEY).cast("binary"), col(_ID).cast("binary"))
+    return events.repartition(together).sortWithinPartitions(
+        *[col(name).asc_nulls_first() for name in event.sequence_by]
     )
 
 

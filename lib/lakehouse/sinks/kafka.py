@@ -13,20 +13,28 @@ from pyspark.sql import functions as F
 from lakehouse.errors import SinkError, passing
 from lakehouse.frames import col
 from lakehouse.kafka.client import Setting, cluster
-from lakehouse.kafka.events import Event, events_of, route_problem
+from lakehouse.kafka.events import Event, event_problem, events_of
 from lakehouse.kafka.topics import topics_of, unreachable
 from lakehouse.observations import observed
-from lakehouse.registry import Sql, sink
+from lakehouse.registry import Columns, Sql, sink
 from lakehouse.targets import Write, Written
 
 
 def sense(
-    *, bootstrap_servers: str, topic: str | None, event_type: str | None, route: dict[str, str] | None,
-    otherwise: str | None, options: dict[str, Setting] | None, **_: Any,
+    *, bootstrap_servers: str, topic: str | None, key: str | None, event_type: str | None, route: dict[str, str] | None,
+    otherwise: str | None, sequence_by: list[str] | None, options: dict[str, Setting] | None, **_: Any,
 ) -> None:  # fmt: skip
     """Raises ValueError for options that make no sense together."""
     cluster(bootstrap_servers, options)
-    problem = route_problem(Event(event_type=event_type, topic=topic, route=route or {}, otherwise=otherwise))
+    event = Event(
+        key=key,
+        event_type=event_type,
+        topic=topic,
+        route=route or {},
+        otherwise=otherwise,
+        sequence_by=sequence_by or (),
+    )
+    problem = event_problem(event)
     if problem:
         raise ValueError(problem)
 
@@ -48,17 +56,19 @@ def kafka(
     subject: Sql | None = None,
     route: dict[str, str] | None = None,
     otherwise: str | None = None,
+    sequence_by: Columns | None = None,
     options: dict[str, Setting] | None = None,
     now: datetime,
 ) -> Written:
     """Sends each row as an event, at least once: a batch that is repeated sends the same ids in the header `event_id`.
 
-    The value is the row as JSON unless it says otherwise. `route` chooses the topic by event type or condition.
+    The value is the row as JSON unless it says otherwise. `route` chooses the topic by event type or condition. The
+    events of a key are sent in the order of `sequence_by`, NULLs first; without it a batch's events go in any order.
     """
     clients = cluster(bootstrap_servers, options)
     event = Event(
         key, value, headers or {}, envelope == "cloudevents", event_type, event_time, subject, event_source, topic,
-        route or {}, otherwise,
+        route or {}, otherwise, sequence_by or (),
     )  # fmt: skip
     topics_of(clients, event.topics, SinkError)
     identity, job = f"{write.commit.app_id}/{write.commit.batch}", write.commit.app_id.split("/")[0]
