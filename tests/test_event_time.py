@@ -184,6 +184,33 @@ def test_each_row_of_a_stream_killed_between_its_writes_is_in_one_place(spark, p
     assert reasons == {"window": 8, "not_null(word)": 4}
 
 
+def test_what_rules_find_wrong_in_a_stream_with_state_is_shown(spark, project):
+    project.write(
+        "conf/contracts/words.yml",
+        """
+name: words
+version: 1.0.0
+fields:
+  - {name: at, type: timestamp}
+  - {name: word, type: string, pii: true}
+  - {name: size, type: bigint}
+""",
+    )
+    rules = "rules:\n  - in_range: {column: size, max: 5, on_fail: warn}\n  - length: {column: word, max: 3}\n"
+    project.job("words", TUMBLING.replace("rules:\n", rules).replace("layer: gold", "layer: gold\ncontract: words"))
+    add(
+        spark,
+        project,
+        [(at("12:00"), word, size) for word, size in (("cat", 7), ("mouse", 7), ("dog", 9), ("owl", 1))],
+        schema=SIZED,
+    )
+    project.run("words")
+    found = {row["rule"]: (row["passed"], row["failed"], row["sample"]) for row in project.rows("_quality")}
+    assert found == {
+        "in_range(size)": (1, 3, ["7", "9"]), "length(word)": (3, 1, ["***"]), "not_null(word)": (4, 0, []),
+    }  # fmt: skip
+
+
 def test_late_rows_are_merged_into_their_windows_so_that_batch_and_stream_are_equal(spark, project, monkeypatch):
     project.job("words", TUMBLING.replace("delay: 10 minutes}", "delay: 10 minutes}, late: merge"))
     stream = TUMBLING.partition("transforms:")[2]

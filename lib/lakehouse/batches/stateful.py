@@ -19,6 +19,7 @@ from lakehouse.batches.gate import is_gated, refusal, refused, refused_counts
 from lakehouse.batches.late_rows import MISSED, save_late
 from lakehouse.batches.routes import require_sink_columns
 from lakehouse.batches.step_errors import explained
+from lakehouse.batches.tally import failing_value, most_frequent, sample_of
 from lakehouse.errors import DataError
 from lakehouse.event_time import COUNTED, window_ends
 from lakehouse.frames import EXTRA, FATE, ORIGIN, REASONS, ROW, col
@@ -168,10 +169,9 @@ def _require_gate(batch: Batch, held: _Held, known: Taken, seen: Seen) -> None:
     raise refused(batch.plan, reason, Outcome(counts, (), broken, results=_results(batch.plan, held)))
 
 
-def _by_rule(held: _Held, fate: int | None = None) -> list[tuple[str, int]]:
-    """How many rows each rule found wrong (of one fate), the most frequent first."""
-    rows = held.rows.where(col(FATE) > VALID if fate is None else col(FATE) == fate)
-    found = rows.select(F.explode(REASONS).alias("reason")).groupBy("reason.rule").count()
+def _by_rule(held: _Held, fate: int) -> list[tuple[str, int]]:
+    """How many rows of a fate each rule found wrong, the most frequent first."""
+    found = held.rows.where(col(FATE) == fate).select(F.explode(REASONS).alias("reason")).groupBy("reason.rule").count()
     return [(row["rule"], row["count"]) for row in found.orderBy(F.desc("count"), "rule").collect()]
 
 
@@ -212,9 +212,30 @@ def _save_broken(batch: Batch, held: _Held, step: str, seen: Seen) -> Written | 
 def _results(plan: Plan, held: _Held) -> tuple[RuleResult, ...]:
     """What each rule says of the micro-batch."""
     read, any_wrong = held.counts["rows_read"], any(held.figures.get(name) for name in _WRONG)
-    failed = dict(_by_rule(held)) if plan.rules and any_wrong else {}
+    found = _wrong(plan, held) if plan.rules and any_wrong else {}
+    told = [
+        (rule, name, *found.get(rule.name, (0, ()))) for rule, name in zip(plan.rules, plan.rule_names, strict=True)
+    ]
     return tuple(
-        RuleResult(name, ", ".join(rule.columns) or None, rule.dimension, rule.settings.on_fail,
-                   read - failed.get(rule.name, 0), failed.get(rule.name, 0))
-        for rule, name in zip(plan.rules, plan.rule_names, strict=True)
+        RuleResult(name, ", ".join(rule.columns) or None, rule.dimension, rule.settings.on_fail, read - failed, failed, sample)
+        for rule, name, failed, sample in told
     )  # fmt: skip
+
+
+def _wrong(plan: Plan, held: _Held) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """By rule how many rows break it, and the most frequent values that do, out of the rows as they came."""
+    values = F.from_json(col(ROW), "map<string,string>")
+
+    def text_of(name: str) -> Column:
+        top, _, below = name.partition(".")
+        value = F.map_values(F.map_filter(values, lambda key, _: F.lower(key) == top.lower()))[0]
+        return F.get_json_object(value, f"$.{below}") if below else value
+
+    shown = [
+        F.when(F.col("name") == rule.name, failing_value(plan, rule, text_of)) for rule in plan.rules if rule.columns
+    ]
+    sample = most_frequent(F.coalesce(*shown, F.lit(None).cast("string")))
+    rows = held.rows.where(col(FATE) > VALID)
+    named = rows.select(ROW, F.explode(F.array_distinct(F.transform(REASONS, lambda one: one["rule"]))).alias("name"))
+    counted = named.groupBy("name").agg(F.count(F.lit(1)).alias("rows"), sample.alias("sample"))
+    return {row["name"]: (row["rows"], sample_of(row["sample"])) for row in counted.collect()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -15,7 +15,7 @@ from lakehouse.batches.measuring import Judged
 from lakehouse.frames import FATE, col
 from lakehouse.observations import observed
 from lakehouse.planning.plan import Plan, RuleStep
-from lakehouse.quality import VALID, Check
+from lakehouse.quality import VALID
 from lakehouse.rule_results import SAMPLE, RuleResult
 
 _LENGTH = 100  # characters that are kept of a failing value
@@ -59,35 +59,42 @@ def _tallied(batch: Batch, raw: DataFrame) -> Mapping[str, Any]:
     return row.asDict() if row is not None else {}
 
 
+def most_frequent(values: Column) -> Column:
+    """The most frequent of the values and NULL, for `sample_of`."""
+    # one more than is kept, for the rows that break nothing count as NULL
+    return F.call_function("approx_top_k", values, F.lit(SAMPLE + 1), F.lit(_TRACKED))
+
+
+def sample_of(found: Any) -> tuple[str, ...]:
+    """What is kept of `most_frequent`."""
+    return tuple(item["item"] for item in found or () if item["item"] is not None)[:SAMPLE]
+
+
+def failing_value(plan: Plan, rule: RuleStep, text_of: Callable[[str], Column]) -> Column:
+    """What a row that breaks the rule has in its columns, as text; `***` where the contract says that it is personal."""
+    hidden = {field.name.lower() for field in plan.contract.fields if field.pii} if plan.contract else set()
+    if any(name.lower().split(".")[0] in hidden for name in rule.columns):
+        return F.lit("***")
+    if len(rule.columns) == 1:
+        return F.substring(text_of(rule.columns[0]), 1, _LENGTH)
+    values = [F.concat(F.lit(f"{name}="), F.coalesce(text_of(name), F.lit("NULL"))) for name in rule.columns]
+    return F.substring(F.concat_ws(", ", *values), 1, _LENGTH)
+
+
 def _columns(batch: Batch) -> list[Column]:
     """Of each rule that names rows how many break it, and the most frequent values that do."""
-    hidden = {field.name.lower() for field in batch.plan.contract.fields if field.pii} if batch.plan.contract else set()
     found = []
     for index, (rule, check) in enumerate(batch.checks):
         found.append(F.count(F.when(check.fails, 1)).alias(f"failed_{index}"))
         if rule.columns:
-            found.append(_sample(rule, check, hidden).alias(f"sample_{index}"))
+            value = failing_value(batch.plan, rule, lambda name: F.col(name).cast("string"))
+            found.append(most_frequent(F.when(check.fails, value)).alias(f"sample_{index}"))
     return found
-
-
-def _sample(rule: RuleStep, check: Check, hidden: set[str]) -> Column:
-    if any(name.lower().split(".")[0] in hidden for name in rule.columns):
-        value = F.lit("***")
-    elif len(rule.columns) == 1:
-        value = F.substring(F.col(rule.columns[0]).cast("string"), 1, _LENGTH)
-    else:
-        values = [
-            F.concat(F.lit(f"{name}="), F.coalesce(F.col(name).cast("string"), F.lit("NULL"))) for name in rule.columns
-        ]
-        value = F.substring(F.concat_ws(", ", *values), 1, _LENGTH)
-    # one more than is kept, for the rows that do not break it count as NULL
-    return F.call_function("approx_top_k", F.when(check.fails, value), F.lit(SAMPLE + 1), F.lit(_TRACKED))
 
 
 def _of_rows(read: int, found: Mapping[str, Any], index: int) -> dict[str, Any]:
     failed = int(found.get(f"failed_{index}") or 0)
-    values = [item["item"] for item in found.get(f"sample_{index}") or () if item["item"] is not None]
-    return {"passed": read - failed, "failed": failed, "sample": tuple(values[:SAMPLE])}
+    return {"passed": read - failed, "failed": failed, "sample": sample_of(found.get(f"sample_{index}"))}
 
 
 def _of_batch(item: Judged) -> dict[str, Any]:
