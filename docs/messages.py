@@ -124,8 +124,8 @@ def texts(node: ast.AST, here: Module, seen: set[int]) -> Iterator[str]:
 
 
 def _is_sentence(text: str) -> bool:
-    """True for what tells something: two words with a blank between."""
-    return len(_WORD.findall(text)) > 1 and re.search(r"\w.* .*\w", text) is not None
+    """True for what tells something: two words with a blank between, not all in capitals as SQL is."""
+    return len(_WORD.findall(text)) > 1 and re.search(r"\w.* .*\w", text) is not None and not text.isupper()
 
 
 def _of_all(nodes: object, here: Module, seen: set[int]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import json
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import ConfigError, read_table
+from lakehouse import ConfigError, SinkError, lake, read_table
 from lakehouse.cli import command
 from lakehouse.config.contract import Contract, fingerprint
 from lakehouse.config.jobs import load_mapping
@@ -204,3 +204,111 @@ def test_a_masked_field_is_judged_as_it_came_and_written_masked(project):
         ConfigError, match=r"conf/contracts/orders.yml:8: transform 'mask': at is timestamp: 'redact' is for text"
     ):
         send(project, contract=CONTRACT.replace("type: timestamp", "type: timestamp, mask: redact"))
+
+
+CONSTRAINED = """
+layer: silver
+contract: orders
+source: {files: {path: landing, format: json}}
+transforms:
+  - rename: {columns: {amount: total}}
+  - derive: {columns: {country: upper(country)}}
+  - filter: {where: id > 0}
+sink: {merge: {table: silver.orders, keys: [id], constraints: contract}}
+"""
+FIELDS = """
+name: orders
+version: 1.0.0
+keys: [id]
+fields:
+  - {name: id, type: bigint}
+  - {name: amount, type: "decimal(12,2)", required: true, min: 0, max: 100.5}
+  - {name: status, type: string, allowed: [new, "it's paid"]}
+  - {name: code, type: string, pattern: '^\\d{2}$'}
+  - {name: country, type: string, required: true}
+  - {name: kind, type: int, allowed: [1, 2]}
+  - {name: at, type: date, min: "2026-01-01"}
+  - {name: mail, type: string, mask: hash, pattern: "@"}
+"""
+GOOD = {
+    "id": 1,
+    "amount": 5,
+    "status": "it's paid",
+    "code": "12",
+    "country": "de",
+    "kind": 1,
+    "at": "2026-01-01",
+    "mail": "a@b",
+}
+
+
+def checks(spark, project):
+    return lake.checks(lake.snapshot(spark, str(project.lake / "silver/orders")).properties)
+
+
+def test_a_table_can_hold_what_the_contract_says_of_the_columns_that_stay(spark, project, monkeypatch, capsys):
+    project.write("conf/contracts/orders.yml", FIELDS)
+    project.job("orders", CONSTRAINED)
+    blank = dict.fromkeys(GOOD) | {"id": 2, "amount": 100.5, "country": "fr"}
+    broken = [{**GOOD, "id": number, **change} for number, change in enumerate(
+        ({"amount": -1}, {"amount": None}, {"status": "old"}, {"code": "123"}, {"kind": 3}, {"at": "2025-12-31"}), 10
+    )]  # fmt: skip
+    project.write("landing/1.json", "".join(json.dumps(row) + "\n" for row in (GOOD, blank, *broken)))
+    record = project.run("orders")
+    assert (record.rows_to_sink, record.rows_quarantined) == (2, 6)
+    assert sorted(checks(spark, project)) == [
+        "contract_amount_range", "contract_amount_required", "contract_at_range", "contract_code_pattern",
+        "contract_id_required", "contract_kind_allowed", "contract_status_allowed",
+    ]  # fmt: skip
+    project.write("landing/2.json", json.dumps({**GOOD, "status": "new"}) + "\n")
+    before = lake.snapshot(spark, str(project.lake / "silver/orders")).version
+    assert project.run("orders").rows_updated == 1
+    assert lake.snapshot(spark, str(project.lake / "silver/orders")).version == before + 1
+    path = f"delta.`{project.lake}/silver/orders`"
+    for change in (
+        "total = -1",
+        "total = NULL",
+        "status = 'old'",
+        "code = '1'",
+        "kind = 3",
+        "at = DATE '2025-01-01'",
+        "id = NULL",
+    ):
+        with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
+            spark.sql(f"UPDATE {path} SET {change} WHERE id = 1")
+
+
+def test_constraints_follow_the_contract_and_a_stricter_one_stops_at_rows_that_are_there(
+    spark, project, monkeypatch, capsys
+):
+    monkeypatch.chdir(project.root)
+    project.write("conf/contracts/orders.yml", FIELDS)
+    project.job("orders", CONSTRAINED)
+    project.write("landing/1.json", json.dumps(GOOD) + "\n")
+    project.run("orders")
+    looser = FIELDS.replace("1.0.0", "1.1.0").replace("[1, 2]", "[1, 2, 3]").replace(", pattern: '^\\d{2}$'", "")
+    project.write("conf/contracts/orders.yml", looser)
+    project.write("landing/2.json", json.dumps({**GOOD, "id": 2, "kind": 3, "code": "x"}) + "\n")
+    assert command(["plan", "orders"]) == 0
+    said = capsys.readouterr().out
+    assert "constraint contract_kind_allowed: `kind` IS NULL OR `kind` IN (1, 2, 3)" in said
+    assert "no constraint contract_code_pattern any more" in said
+    assert project.run("orders").rows_inserted == 1
+    assert checks(spark, project)["contract_kind_allowed"].endswith("( 1 , 2 , 3 )")
+    assert "contract_code_pattern" not in checks(spark, project)
+    assert command(["plan", "orders"]) == 0
+    assert "constraint" not in capsys.readouterr().out
+    project.write("conf/contracts/orders.yml", looser.replace("1.1.0", "2.0.0").replace("[1, 2, 3]", "[1, 2]"))
+    project.write("landing/3.json", json.dumps({**GOOD, "id": 3}) + "\n")
+    with pytest.raises(SinkError, match=r"silver\.orders: 1 row breaks the new constraint"):
+        project.run("orders")
+
+
+def test_constraints_of_a_contract_need_one(project):
+    project.job("orders", CONSTRAINED.replace("contract: orders\n", ""))
+    with pytest.raises(ConfigError, match=r"orders\.yml:\d+: sink 'merge': 'constraints: contract' needs a contract"):
+        project.run("orders")
+    project.write("conf/contracts/orders.yml", FIELDS)
+    project.job("orders", CONSTRAINED.replace("constraints: contract", "constraints: contarct"))
+    with pytest.raises(ConfigError, match=r"orders\.yml:\d+: .*constraints"):
+        project.run("orders")

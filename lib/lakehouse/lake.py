@@ -14,11 +14,12 @@ from pyspark.sql.types import StructType
 
 from lakehouse.commits import Commit
 from lakehouse.frames import quoted
-from lakehouse.sql_text import text_literal
+from lakehouse.sql_text import bare, text_literal
 
 _META = "spark.databricks.delta.commitInfo.userMetadata"
 _APP = "spark.databricks.delta.write.txnAppId"
 _VERSION = "spark.databricks.delta.write.txnVersion"
+_CHECK = "delta.constraints."
 
 
 @dataclass(frozen=True)
@@ -165,13 +166,35 @@ def delete_where(spark: SparkSession, path: str, condition: str, commit: Commit)
 
 
 def require_constraints(
-    spark: SparkSession, path: str, constraints: Mapping[str, str], have: Mapping[str, str]
+    spark: SparkSession, path: str, constraints: Mapping[str, str], have: Mapping[str, str], *, ours: str | None = None
 ) -> None:
-    """Adds each CHECK constraint that the table does not have yet."""
+    """Gives the table each CHECK constraint that it does not have so yet; those whose names begin with `ours` and that
+    are not asked for are taken off. `have`: the table's properties."""
     plain = spark.newSession()  # a job's own session takes no path for a table's name
+    table = f"ALTER TABLE delta.{quoted(path)}"
+    other = other_checks(constraints, have)
+    for name in [*(other & checks(have).keys()), *unasked_checks(constraints, have, ours)]:
+        plain.sql(f"{table} DROP CONSTRAINT {quoted(name)}")
     for name, condition in constraints.items():
-        if f"delta.constraints.{name.lower()}" not in have:
-            plain.sql(f"ALTER TABLE delta.{quoted(path)} ADD CONSTRAINT {quoted(name)} CHECK ({condition})")
+        if name.lower() in other:
+            plain.sql(f"{table} ADD CONSTRAINT {quoted(name)} CHECK ({condition})")
+
+
+def other_checks(constraints: Mapping[str, str], properties: Mapping[str, str]) -> set[str]:
+    """The names, in small letters, of those constraints that a table does not have, or under another condition."""
+    there = checks(properties)  # as Delta keeps them: a blank between any two words
+    return {name.lower() for name, sql in constraints.items() if bare(there.get(name.lower(), "")) != bare(sql)}
+
+
+def unasked_checks(constraints: Mapping[str, str], properties: Mapping[str, str], ours: str | None) -> list[str]:
+    """The table's constraints whose names begin with `ours` and that are not asked for; without `ours` none."""
+    asked_for = {name.lower() for name in constraints}
+    return [name for name in checks(properties) if ours is not None and name.startswith(ours) and name not in asked_for]
+
+
+def checks(properties: Mapping[str, str]) -> dict[str, str]:
+    """A table's CHECK constraints by name, in small letters."""
+    return {key.removeprefix(_CHECK): sql for key, sql in properties.items() if key.startswith(_CHECK)}
 
 
 def allow_widening(spark: SparkSession, table: Snapshot) -> None:

@@ -226,6 +226,11 @@ def _aliases(views: Mapping[str, str]) -> dict[str, str]:
     return {name: ending if endings.count(ending) == 1 else views[name] for name, ending in last.items()}
 
 
+def bare(sql: str) -> str:
+    """The SQL without blanks and comments: two conditions that say the same in the same words are equal so."""
+    return "".join(token.text for token in tokens(sql) if token.kind != "skip")
+
+
 def text_literal(value: str) -> str:
     """The text as a literal of Spark's SQL."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

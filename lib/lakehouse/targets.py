@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """The table's own settings, as the YAML gives them beside a sink's options."""
+    """The table's own settings, as the YAML gives them beside a sink's options; a constraint under `constraint_prefix`
+    that is not among them is none of the table's any more."""
 
     partition_by: Sequence[str] = ()
     cluster_by: Sequence[str] = ()
@@ -33,6 +34,7 @@ class Settings:
     evolve: bool = True
     type_widening: bool = False
     constraints: Mapping[str, str] = field(default_factory=dict)
+    constraint_prefix: str | None = None
     column_comments: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -172,11 +174,10 @@ def save_rows(
         if settings.comment or settings.constraints or settings.cluster_by:  # which a frame's writer does not apply
             create(write.spark, path, rows.schema, comment=settings.comment, properties=table_properties(settings, rows.schema),
                    partition_by=settings.partition_by, cluster_by=settings.cluster_by)  # fmt: skip
-            require_constraints(write.spark, path, settings.constraints, {})
+            require_constraints(write.spark, path, settings.constraints, {})  # an existing table's: see `constrained`
         else:
             given |= table_properties(settings, rows.schema)
     else:
-        require_constraints(write.spark, path, settings.constraints, before.properties)
         new = _new_columns(rows.schema, before.schema)
         _require_plain_names(new, before, table)
         if settings.evolve and "overwriteSchema" not in given and (new or _changed_columns(rows.schema, before.schema)):
@@ -188,6 +189,18 @@ def save_rows(
     partition_by = (settings.partition_by if is_anew else ()) or (before.partitions if before else ())
     save(rows, path, write.commit, mode=mode, partition_by=partition_by, options=given)
     return require_commit(write, table)
+
+
+def constrained(write: Write, table: str) -> None:
+    """Has a table that is there hold what the settings say of its rows, before the next ones reach it."""
+    settings = write.settings
+    if not settings.constraints and settings.constraint_prefix is None:
+        return
+    before = snapshot(write.spark, write.layout.table(table))
+    if before is not None:
+        require_constraints(
+            write.spark, before.path, settings.constraints, before.properties, ours=settings.constraint_prefix
+        )
 
 
 def require_commit(write: Write, table: str) -> CommitInfo:

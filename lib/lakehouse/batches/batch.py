@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,18 +21,19 @@ from lakehouse.batches.counting import (
 )
 from lakehouse.batches.evidence import broken_keys, save_evidence
 from lakehouse.batches.gate import is_gated, require_gate, warnings
-from lakehouse.batches.job_columns import personal_columns
+from lakehouse.batches.job_columns import contract_constraints, personal_columns
 from lakehouse.batches.reach import bytes_at_most
 from lakehouse.batches.routes import fits, require_sink_columns
 from lakehouse.batches.step_errors import constraints_named, explained
 from lakehouse.batches.suite_gate import has_suite, judged_by_suite, require_suite_fits
 from lakehouse.batches.tally import results_of
 from lakehouse.conform import ignored_columns
+from lakehouse.contracts.constraints import OF_CONTRACT
 from lakehouse.frames import REPLAYED
 from lakehouse.holding import interpreted, kept
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.tables import resolved
-from lakehouse.targets import Settings, Write, Written
+from lakehouse.targets import Settings, Write, Written, constrained
 
 
 def prepared(batch: Batch, raw: DataFrame) -> Pass:
@@ -125,10 +126,12 @@ def write_to(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, know
         place = resolved(str(path), plan.job.root) if path else None
         keys = partial(broken_keys, batch, raw)
         write = Write(
-            batch.spark, plan.layout, commit, table_settings(plan, sink), batch.now, batch.files, place, keys,
+            batch.spark, plan.layout, commit, table_settings(plan, sink, rows.columns), batch.now, batch.files, place, keys,
             personal_columns(plan), single=REPLAYED in raw.columns,
         )  # fmt: skip
         step, rows = fitted(plan, sink.step, rows)
+        if step.option("table"):
+            constrained(write, sink.target)
         written: Written = step.call(rows, write, now=batch.now)
         if plan.contract is not None and sink.step.option("table"):
             lake.require_properties(batch.spark, plan.layout.table(sink.target), contract_properties(plan))
@@ -142,15 +145,18 @@ def contract_properties(plan: Plan) -> dict[str, str]:
     return {f"{prefix}.version": told["contract_version"], f"{prefix}.fingerprint": told["contract_fingerprint"]}
 
 
-def table_settings(plan: Plan, sink: SinkStep) -> Settings:
-    """What the job says of a sink's table."""
+def table_settings(plan: Plan, sink: SinkStep, columns: Collection[str]) -> Settings:
+    """What the job says of a sink's table, which gets these columns."""
     given = sink.settings
     is_open = plan.job.config.layer == "bronze" or plan.contract is None or plan.source.name in ("sql", "rows")
     evolve = (given.schema_evolution or ("add_new_columns" if is_open else "none")) == "add_new_columns"
     comments = (
         {item.name: item.description for item in plan.contract.fields if item.description} if plan.contract else {}
     )
+    constraints, prefix = given.constraints, None
+    if isinstance(constraints, str):
+        constraints, prefix = contract_constraints(plan, sink, columns), OF_CONTRACT
     return Settings(
         given.partition_by, given.cluster_by, given.table_properties, given.comment, evolve,
-        given.type_widening, given.constraints, comments,
+        given.type_widening, constraints, prefix, comments,
     )  # fmt: skip

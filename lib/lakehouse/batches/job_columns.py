@@ -13,12 +13,20 @@ from lakehouse.batches.step_errors import explained
 from lakehouse.cdc_formats import COLUMNS
 from lakehouse.config.contract import Contract
 from lakehouse.conform import Shape
+from lakehouse.contracts.constraints import conditions, is_text
 from lakehouse.errors import ConfigError
-from lakehouse.frames import BRONZE_COLUMNS, FILE, KAFKA_COLUMNS
+from lakehouse.frames import BRONZE_COLUMNS, FILE, KAFKA_COLUMNS, quoted
 from lakehouse.history.shape import CHANGED_AT, CURRENT, PREVIOUS
 from lakehouse.history.snapshots import IS_DELETED
-from lakehouse.planning.plan import Plan, Step
+from lakehouse.planning.plan import Plan, SinkStep, Step
 from lakehouse.sql_text import aliases, mentions
+
+# Transforms that leave a row's other columns as they are, with the option that names what they make or take away.
+_MAKES = {
+    "cast": "columns", "deduplicate": None, "derive": "columns", "drop": "columns", "fill_nulls": "columns", "filter": None,
+    "keep_latest": None, "lookup": "columns", "mask": "columns", "rename": "columns", "select": None,
+    "standardise": "column", "surrogate_key": "name", "trim": "columns",
+}  # fmt: skip
 
 
 def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
@@ -42,6 +50,47 @@ def own_columns(step: Step) -> frozenset[str]:
     flags = [CURRENT, IS_DELETED] if all(bounds) else []
     made = [name for column in previous for name in (f"{PREVIOUS}{column}", f"{column}{CHANGED_AT}")]
     return frozenset([*filter(None, bounds), *flags, *made])
+
+
+def listed_columns(step: Step, names: Iterable[str]) -> list[str]:
+    """Those of a frame's columns that a change-data sink keeps by its `column_list` or `except_column_list`; of another all."""
+    keys, listed, left_out = (step.option(name) or () for name in ("keys", "column_list", "except_column_list"))
+    asked = {name.lower() for name in (*keys, *listed)} if listed else None
+    dropped = {name.lower() for name in left_out}
+    return [name for name in names if name.lower() not in dropped and (asked is None or name.lower() in asked)]
+
+
+def contract_constraints(plan: Plan, sink: SinkStep, columns: Iterable[str]) -> dict[str, str]:
+    """What the contract says of the columns that reach a sink with the values that its rules have seen, as CHECK constraints."""
+    if plan.contract is None:
+        return {}
+    fields = {field.name.lower(): field.name for field in plan.contract.fields if field.mask is None}
+    texts = {field.name.lower() for field in plan.contract.fields if is_text(field)}
+    staying = {name: name for name in fields}  # a field by the name that its column has by now
+    for step in plan.transforms:
+        if step.name not in _MAKES:
+            return {}
+        made = _made_by(step, [name for name, field in staying.items() if field in texts])
+        if step.name == "rename":
+            staying = {made.get(name, name): field for name, field in staying.items()}
+        else:
+            staying = {name: field for name, field in staying.items() if name not in made}
+    held = {
+        fields[staying[name.lower()]]: quoted(name)
+        for name in listed_columns(sink.step, columns)
+        if name.lower() in staying
+    }
+    return conditions(plan.contract, held)
+
+
+def _made_by(step: Step, texts: list[str]) -> dict[str, str]:
+    """The columns that a transform writes or takes away, in small letters; of `rename` the new name by the old one."""
+    option = _MAKES[step.name]
+    named = step.option(option) if option is not None else {}
+    if not isinstance(named, dict):
+        names = [named] if isinstance(named, str) else texts if named is None else named
+        named = {name: name for name in names}
+    return {name.lower(): str(new).lower() for name, new in named.items()}
 
 
 def personal_columns(plan: Plan, given: Collection[str] = ()) -> frozenset[str]:

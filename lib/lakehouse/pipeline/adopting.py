@@ -30,8 +30,9 @@ def adopt(plan: Plan, table: str, spark: SparkSession) -> Written:
         raise DataError(f"there is no table {table} at {plan.layout.table(table)}")
     commit = Commit(f"adopt/{table}", 0, {"adopted": before.version})
     write = Write(
-        session, plan.layout, commit, table_settings(plan, sink), runs.now(), masked=personal_columns(plan), adopts=True
-    )
+        session, plan.layout, commit, table_settings(plan, sink, before.schema.names), runs.now(),
+        masked=personal_columns(plan), adopts=True,
+    )  # fmt: skip
     with explained(plan, sink.step):
         rows = _no_rows(lake.read(session, before.path, version=before.version), sink.step)
         done: Written = sink.step.call(rows, write, now=write.now)

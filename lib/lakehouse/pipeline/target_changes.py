@@ -10,6 +10,7 @@ from pyspark.sql.types import BooleanType, DataType, NullType, StringType
 from lakehouse import lake
 from lakehouse.batches.batch import contract_properties, table_settings
 from lakehouse.batches.cdc_rows import fitted
+from lakehouse.batches.job_columns import listed_columns
 from lakehouse.batches.routes import added_columns
 from lakehouse.column_types import changes, wider
 from lakehouse.errors import SinkError
@@ -37,7 +38,8 @@ def target_change(
     if rows is None:
         return TableChange(table, how, action, before.version if before else None)
     step, rows = fitted(plan, sink.step, rows)
-    wanted, settings = _columns(step, sink, rows), table_settings(plan, sink)
+    wanted = _columns(step, sink, rows)
+    settings = table_settings(plan, sink, wanted)
     if before is None:
         added = tuple(ColumnChange(name, "added", None, _text(kind)) for name, kind in wanted.items())
         return TableChange(table, how, action, None, added, tuple(_laid_out(settings)))
@@ -48,7 +50,7 @@ def _altered(
     plan: Plan, sink: SinkStep, before: Snapshot, wanted: Mapping[str, DataType], action: Action
 ) -> TableChange:
     """What of a table that is there would be another, and what a run would refuse."""
-    settings = table_settings(plan, sink)
+    settings = table_settings(plan, sink, wanted)
     whole = sink.step.name == "overwrite" and not (sink.step.option("replace_where") or sink.step.option("partitions"))
     replaces = whole and settings.evolve
     found = list(_changes(before, wanted, settings, replaces=replaces))
@@ -76,14 +78,7 @@ def _columns(step: Step, sink: SinkStep, rows: DataFrame) -> dict[str, DataType]
     kinds = {name: rows.schema[name].dataType for name in visible(rows)}
     if step.name not in KEEP_EVENTS:
         return kinds
-    keys, listed, left_out = (step.option(name) for name in ("keys", "column_list", "except_column_list"))
-    lowered = {name.lower() for name in (*keys, *(listed or ()))} if listed is not None else None
-    dropped = {name.lower() for name in left_out or ()}
-    kept = {
-        name: kind
-        for name, kind in kinds.items()
-        if name.lower() not in dropped and (lowered is None or name.lower() in lowered)
-    }
+    kept = {name: kinds[name] for name in listed_columns(step, kinds)}
     own = added_columns(sink)
     spelled = {name.lower(): name for name in (step.option("start_column"), step.option("end_column")) if name}
     added = {spelled.get(name, name): _own_type(step, name, kinds) for name in sorted(own)}
@@ -145,9 +140,12 @@ def _settings(plan: Plan, settings: Settings, before: Snapshot, *, replaces: boo
     asked = [name.lower() for name in settings.partition_by]
     if replaces and asked and asked != [name.lower() for name in before.partitions]:
         yield f"partitioned by {', '.join(settings.partition_by)} (was: {', '.join(before.partitions) or 'nothing'})"
+    other = lake.other_checks(settings.constraints, before.properties)
     for name, condition in settings.constraints.items():
-        if f"delta.constraints.{name.lower()}" not in before.properties:
+        if name.lower() in other:
             yield f"constraint {name}: {condition}"
+    for name in lake.unasked_checks(settings.constraints, before.properties, settings.constraint_prefix):
+        yield f"no constraint {name} any more"
     for name, version in contract_properties(plan).items() if plan.contract is not None else ():
         if name.endswith(".version") and before.properties.get(name) not in (None, version):
             contract = name.removeprefix("lakehouse.contract.").removesuffix(".version")

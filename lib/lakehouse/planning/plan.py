@@ -52,7 +52,7 @@ class TableSettings(BaseModel):
     comment: str | None = None
     schema_evolution: Literal["add_new_columns", "none"] | None = None
     type_widening: bool = False
-    constraints: dict[str, str] = Field(default_factory=dict)
+    constraints: dict[str, str] | Literal["contract"] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

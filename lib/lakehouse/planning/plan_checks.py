@@ -50,6 +50,10 @@ def _sink_problems(plan: Plan) -> Iterator[Problem]:
         yield from _key_problems(sink)
         if sink.settings.partition_by and sink.settings.cluster_by:
             yield sink.step.problem("'partition_by' and 'cluster_by' exclude each other; keep one")
+        if sink.settings.constraints == "contract" and plan.contract is None:
+            yield sink.step.problem(
+                "'constraints: contract' needs a contract; name the job's, or write conditions: {name: sql}"
+            )
         yield from _senseless(sink.step)
         if sink.target in targets[:index]:
             yield source.problem(("sinks", index), f"'{sink.target}' is written twice; give one sink the other's rows")
