@@ -90,6 +90,9 @@ class Broker:
             return False
 
     def topic(self, name: str, partitions: int = 1, **config: str) -> str:
+        """An empty topic of this name: one that another test has left is deleted first."""
+        if name in self.admin.list_topics(timeout=5).topics:
+            self.delete(name)
         new = NewTopic(name, partitions, 1, config={key.replace("_", "."): value for key, value in config.items()})
         self.admin.create_topics([new])[name].result(30)
         self._wait(name, there=True)
