@@ -170,14 +170,18 @@ def require_constraints(
 ) -> None:
     """Gives the table each CHECK constraint that it does not have so yet; those whose names begin with `ours` and that
     are not asked for are taken off. `have`: the table's properties."""
-    plain = spark.newSession()  # a job's own session takes no path for a table's name
-    table = f"ALTER TABLE delta.{quoted(path)}"
     other = other_checks(constraints, have)
-    for name in [*(other & checks(have).keys()), *unasked_checks(constraints, have, ours)]:
-        plain.sql(f"{table} DROP CONSTRAINT {quoted(name)}")
-    for name, condition in constraints.items():
-        if name.lower() in other:
-            plain.sql(f"{table} ADD CONSTRAINT {quoted(name)} CHECK ({condition})")
+    gone = [*(other & checks(have).keys()), *unasked_checks(constraints, have, ours)]
+    changes = [f"DROP CONSTRAINT {quoted(name)}" for name in gone]
+    changes += [
+        f"ADD CONSTRAINT {quoted(name)} CHECK ({condition})"
+        for name, condition in constraints.items()
+        if name.lower() in other
+    ]
+    if changes:
+        plain = spark.newSession()  # a job's own session takes no path for a table's name
+        for change in changes:
+            plain.sql(f"ALTER TABLE delta.{quoted(path)} {change}")
 
 
 def other_checks(constraints: Mapping[str, str], properties: Mapping[str, str]) -> set[str]:

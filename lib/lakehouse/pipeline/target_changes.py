@@ -43,14 +43,13 @@ def target_change(
     if before is None:
         added = tuple(ColumnChange(name, "added", None, _text(kind)) for name, kind in wanted.items())
         return TableChange(table, how, action, None, added, tuple(_laid_out(settings)))
-    return _altered(plan, sink, before, wanted, action)
+    return _altered(plan, sink, before, wanted, settings, action)
 
 
 def _altered(
-    plan: Plan, sink: SinkStep, before: Snapshot, wanted: Mapping[str, DataType], action: Action
+    plan: Plan, sink: SinkStep, before: Snapshot, wanted: Mapping[str, DataType], settings: Settings, action: Action
 ) -> TableChange:
     """What of a table that is there would be another, and what a run would refuse."""
-    settings = table_settings(plan, sink, wanted)
     whole = sink.step.name == "overwrite" and not (sink.step.option("replace_where") or sink.step.option("partitions"))
     replaces = whole and settings.evolve
     found = list(_changes(before, wanted, settings, replaces=replaces))

@@ -26,15 +26,9 @@ def sense(
 ) -> None:  # fmt: skip
     """Raises ValueError for options that make no sense together."""
     cluster(bootstrap_servers, options)
-    event = Event(
-        key=key,
-        event_type=event_type,
-        topic=topic,
-        route=route or {},
-        otherwise=otherwise,
-        sequence_by=sequence_by or (),
-    )
-    problem = event_problem(event)
+    problem = event_problem(Event(
+        key=key, event_type=event_type, topic=topic, route=route or {}, otherwise=otherwise, sequence_by=sequence_by or (),
+    ))  # fmt: skip
     if problem:
         raise ValueError(problem)
 
