@@ -162,20 +162,34 @@ class Draw:
                 batches[self.dice.randrange(count)].append(event)
         return batches
 
+    def cut_in_order(self, events: Sequence[Row], count: int, order: Sequence[str]) -> list[list[Row]]:
+        """The events in `count` batches, each newer than those before but for the last but one, which brings late and old ones."""
+        late, batches = count - 2, [[] for _ in range(count)]
+        moments = sorted({moment[0] for moment in MOMENTS[tuple(order)]})
+        for event in events:
+            place = moments.index(event[order[0]]) * (count - 1) // len(moments)
+            batch = place if place < late else count - 1
+            batches[late if batch < late and self.dice.random() < 0.15 else batch].append(event)
+            if self.dice.random() < 0.25:
+                batches[self.dice.choice([batch, max(batch, late)])].append(event)
+        return batches
+
 
 def change_deliveries(
     seed: object, streams: Sequence[int], sequence_by: Sequence[str], *, batches: int, nulls: float = 0.15,
-    truncates: int = 0, missing: dict[int, set[str]] | None = None,
+    truncates: int = 0, missing: dict[int, set[str]] | None = None, in_order: bool = False,
 ) -> Deliveries:  # fmt: skip
     """All streams' events, batch by batch, shuffled; truncates have no key, or any, and act on all streams.
 
-    `missing` names the columns that the files of a batch lack: their events have NULL there.
+    `missing` names the columns that the files of a batch lack: their events have NULL there. `in_order`: all but the
+    last but one are newer than those before, over all streams.
     """
     dice = Random(f"{seed}/all")
     found: list[list[Row]] = [[] for _ in range(batches)]
     for stream in streams:
         draw = Draw(f"{seed}/{stream}", nulls)
-        for batch, events in zip(found, draw.cut(draw.events(stream, sequence_by), batches, sequence_by), strict=True):
+        cut = draw.cut_in_order if in_order else draw.cut
+        for batch, events in zip(found, cut(draw.events(stream, sequence_by), batches, sequence_by), strict=True):
             batch += events
     for number in range(truncates):
         moment = dict(zip(sequence_by, dice.choice(MOMENTS[tuple(sequence_by)][: 4 + number]), strict=True))

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 import change_data_reference as reference
 from change_data_invariants import counted, deletes, violations
@@ -52,6 +53,7 @@ class Case:
     missing: dict[int, set[str]] = field(default_factory=dict)
     arrives: dict[str, bool] = field(default_factory=dict)
     by_file: bool = False
+    in_order: bool = False
     rare: bool = False
 
     @property
@@ -82,6 +84,13 @@ CHANGES = [
     Case("columns_come_and_go", "scd2", DROPPED, missing={0: {"name", "tags"}, 2: {"name", "active"}}),
     Case("columns_come_and_go_nulls_ignored", "scd2", {**DROPPED, "ignore_null_updates": True},
          missing={0: {"name"}, 2: {"name", "address"}}, rare=True),
+    Case("in_order", "scd2", DROPPED, batches=5, in_order=True),
+    Case("in_order_nulls_ignored", "scd2", {**DROPPED, "ignore_null_updates": True}, batches=5, nulls=0.6, in_order=True),
+    Case("in_order_composite_sequence", "scd2",
+         {**DROPPED, "sequence_by": ["at", "turn"], "except_column_list": ["op", "at", "turn"]}, batches=4, in_order=True),
+    Case("in_order_columns_come_and_go", "scd2", DROPPED, batches=5, missing={0: {"name", "tags"}, 2: {"name", "active"}},
+         in_order=True, rare=True),
+    Case("in_order_all_columns_kept", "scd2", DELETES, batches=5, in_order=True, rare=True),
     Case("all_columns_kept", "scd1", DELETES),
     Case("operation_and_sequence_dropped", "scd1", DROPPED, rare=True),
     Case("composite_sequence", "scd1",
@@ -138,7 +147,7 @@ def test_after_every_batch_the_target_is_what_the_reference_makes_of_all_events_
     options, sequence = options_of(case.yaml), case.options["sequence_by"]
     sent = change_deliveries(
         f"{SEED}/{case.sink}/{case.name}", streams(), sequence,
-        batches=case.batches, nulls=case.nulls, truncates=case.truncates, missing=case.missing,
+        batches=case.batches, nulls=case.nulls, truncates=case.truncates, missing=case.missing, in_order=case.in_order,
     )  # fmt: skip
     prepare(project, case)
     arrived: dict[int | None, list[tuple[int, Row]]] = defaultdict(list)
@@ -159,6 +168,8 @@ def test_after_every_batch_the_target_is_what_the_reference_makes_of_all_events_
             if case.sink == "scd2":
                 broken = violations(rows[stream], options, deletes(events, options), reference.scd1(events, options))
                 assert not broken, message(case, number, stream, came, expected, rows[stream], broken)
+    if case.in_order:
+        assert went_on(project) >= case.batches - 2, "no batch went on from the open rows alone"
 
 
 @shown(SNAPSHOTS)
@@ -225,6 +236,12 @@ def run(project, count: int) -> dict[int, list[Row]]:
     for row in project.rows("silver.t"):
         found[row["stream"]].append(row)
     return found
+
+
+def went_on(project) -> int:
+    """How many commits to the target looked at open rows alone, as their MERGE says."""
+    commits = DeltaTable(str(project.lake / "silver/t")).history()
+    return sum("__END_AT" in str(commit["operationParameters"].get("predicate")) for commit in commits)
 
 
 def require_known(rows: Iterable[int | None], streams: Iterable[int | None]) -> None:

@@ -1,6 +1,7 @@
 """Change data into a target: the events of a batch, what they and all earlier ones make, and the one commit that follows.
 
-A batch reads the events of its own keys alone, in the files that can hold them; a truncate reads all.
+A batch reads the events of its own keys alone, in the files that can hold them, or, where it is newer than all of them,
+only the open rows of a history; a truncate reads all.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lakehouse.change_data.unfit import require_time
 from lakehouse.change_data.widening import Keyed, widened
 from lakehouse.commits import CommitInfo
 from lakehouse.errors import SinkError
-from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, require_columns, visible
+from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, quoted, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import (
@@ -36,6 +37,7 @@ from lakehouse.history.events import (
     SETTLED,
     after_truncate,
     events,
+    open_events,
     winners,
 )
 from lakehouse.history.shape import PREVIOUS, Options, Shape, shaped
@@ -51,11 +53,15 @@ _FILE_ROWS, _MOST_FILES = 250_000, 1_000  # what a first load becomes
 
 @dataclass(frozen=True)
 class _Found:
-    """What a batch comes to: `history` are all events of its keys, `changes` the rows of the target that differ."""
+    """What a batch comes to: `history` are the events that decide it, `changes` the rows of the target that differ.
+
+    `goes_on`: of what is there it changes open rows alone.
+    """
 
     history: DataFrame
     changes: DataFrame
     kinds: Mapping[str, int]
+    goes_on: bool = False
 
     @property
     def total(self) -> int:
@@ -138,7 +144,7 @@ def _applied(batch: Batch, target: _Target, truncating: bool) -> tuple[Written, 
     target = replace(target, write=replace(target.write, commit=replace(
         target.write.commit, note={**target.write.commit.note, **counts, **link(target.log.table)})))  # fmt: skip
     note = event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
-                     meaning=target.meaning, number=found.kinds["remembered"])  # fmt: skip
+                     meaning=target.meaning, number=found.kinds["remembered"], span=batch.span)  # fmt: skip
     return _written(target.table, _commit(found, batch, target), counts), note
 
 
@@ -152,23 +158,41 @@ def _tidy(target: _Target, note: Mapping[str, Any]) -> None:
 
 
 def _found(batch: Batch, target: _Target, truncating: bool) -> _Found | None:
-    """Works out, and holds, every event of the batch's keys and every row of the target that they change.
+    """Works out, and holds, the events that decide the batch's keys and every row of the target that they change.
 
     None where no event is new: the target has what they make.
     """
-    shape, present = target.shape, None
-    if target.before is not None:
-        present = lake.read(target.write.spark, target.before.path, version=target.before.version)
-        present = widened(present, _own_types(batch.events, shape), allowed=True, table=target.table)
-        if not batch.truncates:
-            present = of_keys(present, batch, shape)
-    known = _known(batch, target, truncating)
-    if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
-        present = unsettled(present, known, shape)
+    shape, present = target.shape, _present(batch, target)
+    goes_on = present is not None and _goes_on(batch, present, target)
+    if present is not None and goes_on:
+        rows = diff.continuation(_history(batch, open_events(present, shape), shape, False), shape)
+    else:
+        known = _known(batch, target, truncating)
+        if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
+            present = unsettled(present, known, shape)
+        rows = diff.difference(_history(batch, known, shape, truncating), present, shape)
     counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
-    rows = diff.difference(_history(batch, known, shape, truncating), present, shape)
     history, seen = held(rows, *counted, *diff.counters())
-    return _Found(history, diff.changes(history, shape), seen) if seen["remembered"] else None
+    return _Found(history, diff.changes(history, shape), seen, goes_on) if seen["remembered"] else None
+
+
+def _present(batch: Batch, target: _Target) -> DataFrame | None:
+    """The target's rows of the batch's keys, None before there is a target; lazy."""
+    if target.before is None:
+        return None
+    rows = lake.read(target.write.spark, target.before.path, version=target.before.version)
+    rows = widened(rows, _own_types(batch.events, target.shape), allowed=True, table=target.table)
+    return rows if batch.truncates else of_keys(rows, batch, target.shape)
+
+
+def _goes_on(batch: Batch, present: DataFrame, target: _Target) -> bool:
+    """True where the open rows say all that matters of earlier events: each of the batch is newer than all of these."""
+    shape = target.shape
+    says_all = shape.versioned and not shape.previous and {*shape.tracked} == {*shape.kept}
+    if not says_all or batch.span is None or not batch.span.is_newer(target.log.note):
+        return False
+    start, order = present.select(col(shape.start)).schema[0].dataType, batch.events.schema[SEQUENCE].dataType
+    return start.simpleString() == order.simpleString()  # without what may be NULL
 
 
 def _own_types(events_: DataFrame, shape: Shape) -> StructType:
@@ -238,12 +262,13 @@ def _commit(found: _Found, batch: Batch, target: _Target) -> CommitInfo | None:
     if not found.kinds[diff.UPDATED] and not found.kinds[diff.DELETED]:
         return save_rows(rows, before, write, target.table, mode="append")
     ranged = "" if batch.truncates else within(batch.ranges, "target.")
+    is_open = f"target.{quoted(target.shape.end)} IS NULL" if found.goes_on else ""
     values = assigned(rows.columns)
     lake.merge(
         F.broadcast(found.changes) if found.total <= FEW else found.changes,
         before.path,
         write.commit,
-        condition=" AND ".join(part for part in (same_keys(target.shape.identity), ranged) if part),
+        condition=" AND ".join(filter(None, (same_keys(target.shape.identity), ranged, is_open))),
         matched=[(diff.is_kind(diff.DELETED), None), (diff.is_kind(diff.UPDATED), values)],
         not_matched=(diff.is_kind(diff.INSERTED), values),
         evolve=write.settings.evolve,

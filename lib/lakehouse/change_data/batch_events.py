@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.change_data.order import Span, span, spanning
 from lakehouse.errors import DataError, counted
 from lakehouse.frames import FILE, NAMED, col, named
 from lakehouse.history.events import OPERATION, SEQUENCE, TRUNCATE, invalid
@@ -20,26 +21,28 @@ _FEW = 1_000_000  # rows whose keys are sent to every task
 
 @dataclass(frozen=True)
 class Batch:
-    """The events of one batch, materialised, and the ranges of their keys."""
+    """The events of one batch, materialised, the ranges of their keys, and the span of their sequence where it is known."""
 
     events: DataFrame
     rows: int
     truncates: int
     ranges: Ranges
+    span: Span | None = None
 
 
 def materialised(given: DataFrame, shape: Shape, write: Write, table: str) -> Batch:
     """Reads the batch once; raises DataError for events that have no place, naming up to five."""
     kinds = [given.schema[name].dataType for name in shape.keys]
+    spanned = spanning(given, shape, write)
     aggregates = [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(invalid(shape)).alias("invalid"),
         F.count_if(col(OPERATION) == TRUNCATE).alias("truncates"),
     ]
-    rows, found = held(given, *aggregates, *metrics([col(name) for name in shape.keys], kinds))
+    rows, found = held(given, *aggregates, *metrics([col(name) for name in shape.keys], kinds), *spanned)
     if found["invalid"]:
         raise DataError(_said_of_invalid(rows, shape, write, table, int(found["invalid"])))
-    return Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds))
+    return Batch(rows, int(found["rows"]), int(found["truncates"]), ranges(found, shape.keys, kinds), span(found))
 
 
 def _said_of_invalid(rows: DataFrame, shape: Shape, write: Write, table: str, count: int) -> str:

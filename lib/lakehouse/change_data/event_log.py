@@ -16,6 +16,7 @@ from pyspark.sql.types import StructType
 
 from lakehouse import lake
 from lakehouse.change_data.agreement import ADOPTED, CHANGES, MADE, disagreement, is_in, link, remedy
+from lakehouse.change_data.order import Span
 from lakehouse.commits import Commit, CommitInfo, latest_note, newest
 from lakehouse.errors import SinkError
 from lakehouse.frames import HIDDEN_PREFIX, quoted
@@ -154,8 +155,9 @@ def read(write: Write, log: EventLog) -> DataFrame | None:
 
 
 def append(
-    events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any], number: int = 0
-) -> dict[str, Any]:
+    events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any],
+    number: int = 0, span: Span | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Adds a `number` of events; `changes` rows of the target will follow them in its own commit. What it notes of them."""
     settings = Settings(table_properties=_PROPERTIES, type_widening=write.settings.type_widening)
     options = table_properties(settings, events.schema) if log.table is None else {"mergeSchema": "true"}
@@ -166,6 +168,7 @@ def append(
         **carried,
         **write.commit.note,
         **_note(write.commit, changes, meaning),
+        **(span.noted(log.note if log.table else None) if span else {}),
         _EVENTS: log.note.get(_EVENTS, 0) + number,
         _NEEDED: log.note.get(_NEEDED, 0),
     }

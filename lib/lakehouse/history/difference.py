@@ -39,10 +39,20 @@ def difference(versions: DataFrame, present: DataFrame | None, shape: Shape) -> 
         values = [name for name in columns(rows, shape) if name not in shape.identity]
         differs = F.when(col(IS_ROW) & any_differs(found, rows, values), UPDATED)
         kind = F.when(col(IS_ROW) & is_new(), INSERTED).when(is_missing(), DELETED).otherwise(differs)
-    by_new = F.when(col(KIND) == INSERTED, col(STARTED_NEW)).otherwise(col(NEW) | col(STARTED_NEW))
     named = {shape.start: col(_ROW)} if shape.versioned else {}
-    flagged = found.withColumns({KIND: kind, **named})
-    return flagged.select(*map(col, rows.columns), KIND, F.coalesce(by_new, F.lit(False)).alias(BY_NEW)).drop(_ROW)
+    return _flagged(found.withColumns({KIND: kind, **named}), rows.columns).drop(_ROW)
+
+
+def continuation(versions: DataFrame, shape: Shape) -> DataFrame:
+    """The same of events that begin with the target's open rows and are newer otherwise: a row is new, is ended, or stays."""
+    rows = versions.withColumns(_bounds(shape))
+    kind = F.when(col(IS_ROW) & col(STARTED_NEW), INSERTED).when(col(IS_ROW) & col(END).isNotNull(), UPDATED)
+    return _flagged(rows.withColumn(KIND, kind), rows.columns)
+
+
+def _flagged(found: DataFrame, names: Sequence[str]) -> DataFrame:
+    by_new = F.when(col(KIND) == INSERTED, col(STARTED_NEW)).otherwise(col(NEW) | col(STARTED_NEW))
+    return found.select(*map(col, names), KIND, F.coalesce(by_new, F.lit(False)).alias(BY_NEW))
 
 
 def changes(found: DataFrame, shape: Shape) -> DataFrame:

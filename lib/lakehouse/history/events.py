@@ -40,6 +40,16 @@ def events(df: DataFrame, shape: Shape, deletes: str | None = None, truncates: s
     return flagged.select(*[value.alias(name) for value, name in values], col(SEQUENCE), col(OPERATION), *beside)
 
 
+def open_events(rows: DataFrame, shape: Shape) -> DataFrame:
+    """The open rows of a history as the known events that they began with."""
+    there = {name.lower() for name in rows.columns}
+    kept = [col(name).alias(name) for name in (*shape.keys, *shape.kept) if name.lower() in there]
+    opened = rows.where(col(shape.end).isNull())
+    return opened.select(
+        *kept, col(shape.start).alias(SEQUENCE), F.lit(UPSERT).alias(OPERATION), F.lit(False).alias(NEW)
+    )
+
+
 def sequence(shape: Shape) -> Column:
     """What orders the events of a key: the column, or a struct of several; NULL where one of them is NULL."""
     if len(shape.sequence) == 1:

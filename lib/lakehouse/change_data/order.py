@@ -1,0 +1,74 @@
+"""Whether a batch is newer than every event before it: a history then goes on from its open rows, whatever came earlier.
+
+The newest sequence so far is noted beside the events; of several columns it is the first one's, so that equal ones do not
+count as newer. A type that Python orders otherwise than Spark, or a personal value, is not noted: then nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql.types import StructType
+
+from lakehouse.frames import HIDDEN_PREFIX, col
+from lakehouse.history.events import SEQUENCE
+from lakehouse.history.shape import Shape
+from lakehouse.key_ranges import metrics
+from lakehouse.targets import Write
+
+NEWEST = "newest"
+"""In the note beside events: the greatest sequence of all that ever came."""
+
+_LOWEST, _HIGHEST = f"{HIDDEN_PREFIX}lowest", f"{HIDDEN_PREFIX}highest"
+
+_Value = int | Decimal | str
+
+
+@dataclass(frozen=True)
+class Span:
+    """The lowest and the highest sequence of a batch."""
+
+    lowest: _Value
+    highest: _Value
+
+    def is_newer(self, note: Mapping[str, Any]) -> bool:
+        """True where every event is newer than all that this note knows of."""
+        return NEWEST in note and _ordered(self.lowest) > _ordered(type(self.lowest)(note[NEWEST]))
+
+    def noted(self, note: Mapping[str, Any] | None) -> dict[str, int | str]:
+        """What the next note says of the newest, after that of the events so far (None before the first); nothing where it is not known."""
+        if note is not None and NEWEST not in note:
+            return {}
+        known = [self.highest] if note is None else [self.highest, type(self.highest)(note[NEWEST])]
+        newest = max(known, key=_ordered)
+        return {NEWEST: str(newest) if isinstance(newest, Decimal) else newest}
+
+
+def spanning(events: DataFrame, shape: Shape, write: Write) -> list[Column]:
+    """The aggregates that `span` needs; none where the newest sequence cannot be noted."""
+    if write.masked & {*shape.sequence}:
+        return []
+    value, kind = col(SEQUENCE), events.schema[SEQUENCE].dataType
+    if isinstance(kind, StructType):
+        value, kind = value.getField(kind.fields[0].name), kind.fields[0].dataType
+    if kind.typeName() == "string" and kind.simpleString() != "string":  # in an order of its own
+        return []
+    return [found.alias(name) for found, name in zip(metrics([value], [kind]), (_LOWEST, _HIGHEST), strict=False)]
+
+
+def span(found: Mapping[str, Any]) -> Span | None:
+    """The span out of what `spanning` found; None where it is not known."""
+    bounds = [found.get(_LOWEST), found.get(_HIGHEST)]
+    if None in bounds:
+        return None
+    return Span(*[value.isoformat() if isinstance(value, date) else value for value in bounds])
+
+
+def _ordered(value: _Value) -> Any:
+    """As Spark orders it: text by its bytes."""
+    return value.encode() if isinstance(value, str) else value
