@@ -32,7 +32,8 @@ class Feed:
 
     def write(self, *events: str) -> None:
         self.count += 1
-        lines = [",".join([*event.split(), *[""] * (5 - len(event.split()))]).replace("-", "") for event in events]
+        fields = [["" if field == "-" else field for field in event.split()] for event in events]
+        lines = [",".join([*line, *[""] * (5 - len(line))]) for line in fields]
         self.project.write(f"data/{self.count:03}.csv", "\n".join(["id,name,city,at,op", *lines]) + "\n")
 
     def send(self, *events: str):
@@ -105,6 +106,27 @@ def test_a_late_untracked_value_does_not_overwrite_a_newer_one(project):
     assert feed.rows() == ["1 Ann Oslo 1 9", "1 Bea Oslo 9 -"]
     feed.send("1 Ann Lyon 7")
     assert feed.rows() == ["1 Ann Lyon 1 9", "1 Bea Oslo 9 -"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "moments"),
+    [
+        ("string", ["10", "9", "Z", "é"]),
+        ("date", ["0999-12-31", "1969-12-31", "2024-02-29", "2024-03-01"]),
+        ("timestamp", ["1969-12-31T23:59:59.999999Z", *(f"2024-02-29T12:00:00.00000{n}Z" for n in (1, 2, 3))]),
+        ("decimal(38,0)", ["-1", "9", "10", f"{10**30}"]),
+        ("double", ["-1.5", "9", "10", "1e30"]),
+    ],
+)
+def test_batches_in_order_and_late_ones_make_the_same_history_whatever_orders_them(project, kind, moments):
+    feed = Feed(project, "scd2")
+    project.job("x", JOB.format(sink="scd2", more="").replace("at int", f"at {kind}"))
+    names = ["Ann", "Bea", "Cid", "Dan"]
+    for place in (1, 2, 0, 3):
+        feed.send(f"1 {names[place]} Rome {moments[place]}")
+    rows = sorted(project.rows("silver.t"), key=lambda row: names.index(row["name"]))
+    assert [row["name"] for row in rows] == names
+    assert [row["__END_AT"] for row in rows] == [*(row["__START_AT"] for row in rows[1:]), None]
 
 
 def test_inherited_values_ripple_after_a_late_event(project):

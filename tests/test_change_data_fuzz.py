@@ -86,11 +86,19 @@ CHANGES = [
          missing={0: {"name"}, 2: {"name", "address"}}, rare=True),
     Case("in_order", "scd2", DROPPED, batches=5, in_order=True),
     Case("in_order_nulls_ignored", "scd2", {**DROPPED, "ignore_null_updates": True}, batches=5, nulls=0.6, in_order=True),
+    Case("in_order_some_tracked", "scd2", {**DROPPED, "track_history_column_list": ["name", "address"]}, batches=5,
+         in_order=True),
     Case("in_order_composite_sequence", "scd2",
          {**DROPPED, "sequence_by": ["at", "turn"], "except_column_list": ["op", "at", "turn"]}, batches=4, in_order=True),
     Case("in_order_columns_come_and_go", "scd2", DROPPED, batches=5, missing={0: {"name", "tags"}, 2: {"name", "active"}},
          in_order=True, rare=True),
     Case("in_order_all_columns_kept", "scd2", DELETES, batches=5, in_order=True, rare=True),
+    Case("in_order_some_tracked_nulls_ignored", "scd2",
+         {**DROPPED, "ignore_null_updates": True, "track_history_except_column_list": ["address", "qty"]}, nulls=0.6,
+         batches=5, in_order=True, rare=True),
+    Case("in_order", "scd1", DROPPED, batches=4, in_order=True),
+    Case("in_order_truncates", "scd1", {**DELETES, "apply_as_truncates": "op = 'T'"}, truncates=3, batches=5, in_order=True,
+         rare=True),
     Case("all_columns_kept", "scd1", DELETES),
     Case("operation_and_sequence_dropped", "scd1", DROPPED, rare=True),
     Case("composite_sequence", "scd1",
@@ -168,7 +176,7 @@ def test_after_every_batch_the_target_is_what_the_reference_makes_of_all_events_
             if case.sink == "scd2":
                 broken = violations(rows[stream], options, deletes(events, options), reference.scd1(events, options))
                 assert not broken, message(case, number, stream, came, expected, rows[stream], broken)
-    if case.in_order:
+    if case.in_order and case.sink == "scd2":
         assert went_on(project) >= case.batches - 2, "no batch went on from the open rows alone"
 
 

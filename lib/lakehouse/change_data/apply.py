@@ -13,7 +13,6 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField, StructType
 
 from lakehouse import lake
 from lakehouse.change_data import event_log
@@ -24,7 +23,7 @@ from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.memory import completed, remembering
 from lakehouse.change_data.retention import needed, unsettled
 from lakehouse.change_data.unfit import require_time
-from lakehouse.change_data.widening import Keyed, widened
+from lakehouse.change_data.widening import Keyed, target_types, widened
 from lakehouse.commits import CommitInfo
 from lakehouse.errors import SinkError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, quoted, require_columns, visible
@@ -40,7 +39,7 @@ from lakehouse.history.events import (
     open_events,
     winners,
 )
-from lakehouse.history.shape import PREVIOUS, Options, Shape, shaped
+from lakehouse.history.shape import Options, Shape, shaped
 from lakehouse.holding import FEW, held, sized
 from lakehouse.intervals import marked
 from lakehouse.key_ranges import within
@@ -143,13 +142,17 @@ def _applied(batch: Batch, target: _Target, truncating: bool) -> tuple[Written, 
     counts = _counts(batch, found, target.shape)
     target = replace(target, write=replace(target.write, commit=replace(
         target.write.commit, note={**target.write.commit.note, **counts, **link(target.log.table)})))  # fmt: skip
-    note = event_log.append(_remembered(found.history, target), target.write, target.log, changes=found.total,
-                     meaning=target.meaning, number=found.kinds["remembered"], span=batch.span)  # fmt: skip
+    # of a history: an event after all others outranks none of them, nor will another outrank it unseen
+    needed = target.shape.versioned and target.retention is None and (found.goes_on or target.log.table is None)
+    note = event_log.append(
+        _remembered(found.history, target), target.write, target.log, changes=found.total, meaning=target.meaning,
+        number=found.kinds["remembered"], needed=needed, span=batch.span,
+    )  # fmt: skip
     return _written(target.table, _commit(found, batch, target), counts), note
 
 
 def _tidy(target: _Target, note: Mapping[str, Any]) -> None:
-    """Takes needless events out of the log once half of it came since the last time, else puts its small files together."""
+    """Takes needless events out of the log once half of it may be so, else puts its small files together."""
     if event_log.is_due(note):
         events_ = lake.read(target.write.spark, target.log.path)
         event_log.tidied(needed(events_, target.shape, target.retention), target.write, target.log.path, note)
@@ -164,10 +167,10 @@ def _found(batch: Batch, target: _Target, truncating: bool) -> _Found | None:
     """
     shape, present = target.shape, _present(batch, target)
     goes_on = present is not None and _goes_on(batch, present, target)
-    if present is not None and goes_on:
-        rows = diff.continuation(_history(batch, open_events(present, shape), shape, False), shape)
+    if present is not None and goes_on and shape.versioned:
+        rows = _continued(batch, present.where(col(shape.end).isNull()), shape)
     else:
-        known = _known(batch, target, truncating)
+        known = None if goes_on else _known(batch, target, truncating)
         if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
             present = unsettled(present, known, shape)
         rows = diff.difference(_history(batch, known, shape, truncating), present, shape)
@@ -181,25 +184,30 @@ def _present(batch: Batch, target: _Target) -> DataFrame | None:
     if target.before is None:
         return None
     rows = lake.read(target.write.spark, target.before.path, version=target.before.version)
-    rows = widened(rows, _own_types(batch.events, target.shape), allowed=True, table=target.table)
+    rows = widened(rows, target_types(batch.events, target.shape), allowed=True, table=target.table)
     return rows if batch.truncates else of_keys(rows, batch, target.shape)
 
 
 def _goes_on(batch: Batch, present: DataFrame, target: _Target) -> bool:
-    """True where the open rows say all that matters of earlier events: each of the batch is newer than all of these."""
+    """True where the target says all that matters of earlier events: each of the batch is newer than all of these."""
     shape = target.shape
-    says_all = shape.versioned and not shape.previous and {*shape.tracked} == {*shape.kept}
+    says_all = not shape.previous and (shape.versioned or not shape.filled) and not batch.truncates
     if not says_all or batch.span is None or not batch.span.is_newer(target.log.note):
         return False
+    if not shape.versioned:
+        return True
     start, order = present.select(col(shape.start)).schema[0].dataType, batch.events.schema[SEQUENCE].dataType
-    return start.simpleString() == order.simpleString()  # without what may be NULL
+    return (
+        start.simpleString() == order.simpleString()
+    )  # without what may be NULL; one that is yet to be widened is not
 
 
-def _own_types(events_: DataFrame, shape: Shape) -> StructType:
-    """The types of the target's columns, as far as the events tell them."""
-    kinds = {field.name: field.dataType for field in events_.schema}
-    previous = {f"{PREVIOUS}{name}": kinds[name] for name in shape.previous if name in kinds}
-    return StructType([StructField(name, kind) for name, kind in {**kinds, **previous}.items()])
+def _continued(batch: Batch, opened: DataFrame, shape: Shape) -> DataFrame:
+    """The difference of a history whose events so far are known by its open rows; lazy."""
+    versions = _history(batch, open_events(opened, shape), shape, truncating=False)
+    if {*shape.tracked} == {*shape.kept}:
+        return diff.continuation(versions, shape)
+    return diff.difference(versions, opened, shape)
 
 
 def _known(batch: Batch, target: _Target, truncating: bool) -> DataFrame | None:
@@ -262,7 +270,7 @@ def _commit(found: _Found, batch: Batch, target: _Target) -> CommitInfo | None:
     if not found.kinds[diff.UPDATED] and not found.kinds[diff.DELETED]:
         return save_rows(rows, before, write, target.table, mode="append")
     ranged = "" if batch.truncates else within(batch.ranges, "target.")
-    is_open = f"target.{quoted(target.shape.end)} IS NULL" if found.goes_on else ""
+    is_open = f"target.{quoted(target.shape.end)} IS NULL" if found.goes_on and target.shape.versioned else ""
     values = assigned(rows.columns)
     lake.merge(
         F.broadcast(found.changes) if found.total <= FEW else found.changes,

@@ -30,7 +30,7 @@ RUN = f"{HIDDEN_PREFIX}run"
 """The run that brought the event."""
 
 _APP, _BATCH, _CHANGES, _MEANING = "app", "batch", CHANGES, "meaning"
-# how many events there are, and how many were left when needless ones were last taken out
+# how many events there are, and how many of them are known to be needed
 _EVENTS, _NEEDED = "events", "needed"
 _MANY = 10_000  # events that it does not pay to look through
 # events are only added: where no row can be marked as deleted, Delta need not look for such marks at each read
@@ -156,9 +156,10 @@ def read(write: Write, log: EventLog) -> DataFrame | None:
 
 def append(
     events: DataFrame, write: Write, log: EventLog, *, changes: int, meaning: Mapping[str, Any],
-    number: int = 0, span: Span | None = None,
+    number: int = 0, needed: bool = False, span: Span | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Adds a `number` of events; `changes` rows of the target will follow them in its own commit. What it notes of them."""
+    """Adds a `number` of events, all `needed` for ever or not; `changes` rows of the target will follow them in its own
+    commit. What it notes of them."""
     settings = Settings(table_properties=_PROPERTIES, type_widening=write.settings.type_widening)
     options = table_properties(settings, events.schema) if log.table is None else {"mergeSchema": "true"}
     if log.table is not None and settings.type_widening:
@@ -170,7 +171,7 @@ def append(
         **_note(write.commit, changes, meaning),
         **(span.noted(log.note if log.table else None) if span else {}),
         _EVENTS: log.note.get(_EVENTS, 0) + number,
-        _NEEDED: log.note.get(_NEEDED, 0),
+        _NEEDED: log.note.get(_NEEDED, 0) + (number if needed else 0),
     }
     # no identity: an event that is in twice counts once
     commit = replace(write.commit, app_id="", note=note)
@@ -227,7 +228,7 @@ def before(spark: SparkSession, layout: Layout, table: str, commit: Commit) -> D
 
 
 def is_due(note: Mapping[str, Any]) -> bool:
-    """True where half of the events, and many, came since the needless ones were last taken out."""
+    """True where half of the events, and many, may be needless."""
     return int(note.get(_EVENTS, 0)) > max(2 * int(note.get(_NEEDED, 0)), _MANY)
 
 

@@ -24,6 +24,7 @@ from lakehouse.targets import Write
 NEWEST = "newest"
 """In the note beside events: the greatest sequence of all that ever came."""
 
+_LONG = 100  # characters
 _LOWEST, _HIGHEST = f"{HIDDEN_PREFIX}lowest", f"{HIDDEN_PREFIX}highest"
 
 _Value = int | Decimal | str
@@ -63,10 +64,15 @@ def spanning(events: DataFrame, shape: Shape, write: Write) -> list[Column]:
 
 def span(found: Mapping[str, Any]) -> Span | None:
     """The span out of what `spanning` found; None where it is not known."""
-    bounds = [found.get(_LOWEST), found.get(_HIGHEST)]
-    if None in bounds:
+    lowest, highest = (_noted(found.get(name)) for name in (_LOWEST, _HIGHEST))
+    return None if lowest is None or highest is None else Span(lowest, highest)
+
+
+def _noted(value: Any) -> _Value | None:
+    """A date as text, which sorts like it; None for text that is long, or that came with bytes that are no text."""
+    if isinstance(value, str) and (len(value) > _LONG or "\N{REPLACEMENT CHARACTER}" in value):
         return None
-    return Span(*[value.isoformat() if isinstance(value, date) else value for value in bounds])
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _ordered(value: _Value) -> Any:

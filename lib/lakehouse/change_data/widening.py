@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
-from pyspark.sql.types import DataType, StructType
+from pyspark.sql.types import DataType, StructField, StructType
 
 from lakehouse.column_types import as_type, changes, wider
 from lakehouse.errors import SinkError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, any_null, col, named
+from lakehouse.history.shape import PREVIOUS, Shape
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class Keyed:
 
     keys: Sequence[str]
     masked: Collection[str]
+
+
+def target_types(events: DataFrame, shape: Shape) -> StructType:
+    """The types of the target's columns, as far as the events tell them."""
+    kinds = {field.name: field.dataType for field in events.schema}
+    previous = {f"{PREVIOUS}{name}": kinds[name] for name in shape.previous if name in kinds}
+    return StructType([StructField(name, kind) for name, kind in {**kinds, **previous}.items()])
 
 
 def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str, keyed: Keyed | None = None) -> DataFrame:
