@@ -110,8 +110,7 @@ def get_spark(app_name: str = "lakehouse", *, short: bool = False) -> SparkSessi
             f"Spark did not start: {_first_line(error)}; `lakehouse doctor` says what is missing"
         ) from error
     _be_quiet(spark)
-    compile_once(spark)
-    return spark
+    return compile_once(spark)
 
 
 def _gateway(short: bool) -> Any:
@@ -129,8 +128,8 @@ def _gateway(short: bool) -> Any:
     return gateway
 
 
-def compile_once(spark: SparkSession) -> None:
-    """This thread, and those it starts, plan by the class loader that a local Spark's tasks have.
+def compile_once(spark: SparkSession) -> SparkSession:
+    """The session; this thread, and those it starts, plan by the class loader that a local Spark's tasks have.
 
     Spark keeps the code that it generates by class loader: driver and tasks in one process would compile each piece twice.
     """
@@ -138,6 +137,7 @@ def compile_once(spark: SparkSession) -> None:
     loader = jvm.org.apache.spark.SparkEnv.get().serializer().defaultClassLoader()
     if loader.isDefined():  # a driver without tasks has none
         jvm.java.lang.Thread.currentThread().setContextClassLoader(loader.get())
+    return spark
 
 
 def _be_quiet(spark: SparkSession) -> None:
@@ -162,8 +162,7 @@ def settings(master: str) -> dict[str, str]:
 
 def job_session(spark: SparkSession, wanted: Mapping[str, object]) -> SparkSession:
     """A session of the job's own over the same Spark: jobs side by side do not mix their settings or views."""
-    session = spark.newSession()
-    compile_once(session)
+    session = compile_once(spark.newSession())
     if "io.delta" not in (spark.conf.get("spark.sql.extensions", "") or ""):
         raise ConfigError("this Spark session has no Delta extension; make it with lakehouse.get_spark()")
     for key, value in {**_JOB, **_DEFAULTS, **wanted}.items():
