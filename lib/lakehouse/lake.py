@@ -20,6 +20,9 @@ _META = "spark.databricks.delta.commitInfo.userMetadata"
 _APP = "spark.databricks.delta.write.txnAppId"
 _VERSION = "spark.databricks.delta.write.txnVersion"
 _CHECK = "delta.constraints."
+_LITTLE = (
+    32 * 2**20
+)  # bytes of files that are decoded sooner than a plan that leaves out some of their rows is compiled
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,26 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
     if timestamp is not None:
         reader = reader.option("timestampAsOf", timestamp)
     return reader.load(path)
+
+
+def read_files(spark: SparkSession, path: str, version: int, condition: str) -> DataFrame:
+    """At least the table's rows of a condition, at a version: those of all files that can hold one.
+
+    Delta looks for the files of a read up to three times where rows are marked as deleted, and Spark compiles a plan anew
+    for each literal in it: only where the files are large is it worth that to leave out rows of theirs.
+    """
+    rows = read(spark, path, version).where(condition)
+    jvm: Any = spark._jvm
+    plan: Any = rows._jdf
+    condition_ = jvm.org.apache.spark.sql.catalyst.optimizer.ConstantFolding.apply(plan.queryExecution().analyzed())
+    log, none = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path), jvm.scala.Option.empty()
+    state = log.getSnapshotAt(version, none, none, False)
+    filters = jvm.org.apache.spark.api.python.PythonUtils.toSeq([condition_.condition()])
+    scan = state.filesForScan(filters, False)
+    found = log.createDataFrame(state, scan.files(), False, none).queryExecution().analyzed()
+    chosen = DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(spark._jsparkSession, found), spark)
+    taken = scan.scanned().bytesCompressed()
+    return chosen if taken.isDefined() and taken.get() <= _LITTLE else chosen.where(condition)
 
 
 def size(spark: SparkSession, path: str) -> int:

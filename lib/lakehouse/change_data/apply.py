@@ -1,84 +1,39 @@
-"""Change data into a target: the events of a batch, what they and all earlier ones make, and the one commit that follows.
-
-A batch reads the events of its own keys alone, in the files that can hold them, or, where it is newer than all of them,
-only the open rows of a history; a truncate reads all.
-"""
+"""Change data into a target: the events of a batch, remembered, and the one commit that follows from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import lake
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import adopted
 from lakehouse.change_data.agreement import link
-from lakehouse.change_data.batch_events import Batch, materialised, of_keys
+from lakehouse.change_data.batch_events import Batch, materialised
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.memory import completed, remembering
-from lakehouse.change_data.retention import needed, unsettled
+from lakehouse.change_data.outcome import Outcome, Target, is_remembered, outcome
+from lakehouse.change_data.retention import needed
 from lakehouse.change_data.unfit import require_time
-from lakehouse.change_data.widening import Keyed, target_types, widened
+from lakehouse.change_data.widening import Keyed, widened
 from lakehouse.commits import CommitInfo
 from lakehouse.errors import SinkError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, quoted, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
-from lakehouse.history.events import (
-    NEW,
-    OPERATION,
-    SEQUENCE,
-    SETTLED,
-    after_truncate,
-    events,
-    open_events,
-    winners,
-)
+from lakehouse.history.events import OPERATION, SEQUENCE, SETTLED, events
 from lakehouse.history.shape import Options, Shape, shaped
-from lakehouse.holding import FEW, held, sized
+from lakehouse.holding import FEW, sized
 from lakehouse.intervals import marked
 from lakehouse.key_ranges import within
 from lakehouse.registry import length_of
 from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, same_keys
-
-_FILE_ROWS, _MOST_FILES = 250_000, 1_000  # what a first load becomes
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What a batch comes to: `history` are the events that decide it, `changes` the rows of the target that differ.
-
-    `goes_on`: of what is there it changes open rows alone.
-    """
-
-    history: DataFrame
-    changes: DataFrame
-    kinds: Mapping[str, int]
-    goes_on: bool = False
-
-    @property
-    def total(self) -> int:
-        """How many rows of the target change."""
-        return sum(self.kinds[kind] for kind in (diff.INSERTED, diff.UPDATED, diff.DELETED))
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where the changes go."""
-
-    write: Write
-    table: str
-    before: lake.Snapshot | None
-    log: EventLog
-    shape: Shape
-    meaning: Mapping[str, Any]
-    retention: timedelta | None = None
 
 
 def apply(
@@ -101,7 +56,7 @@ def apply(
     df = completed(df, log, {"except_column_list": options.columns.excluded}, conditions)
     shape = shaped(options, visible(df), known)
     write, notes = remembering(df, write, log, (*shape.keys, *shape.kept), conditions)
-    target = _Target(write, table, before, log, shape, meaning, _retention(options, df, log, table))
+    target = Target(write, table, before, log, shape, meaning, _retention(options, df, log, table))
     given, ignored = _given(df, target, deletes, truncates)
     batch = materialised(given, target.shape, write, table)
     if not batch.rows:
@@ -124,7 +79,7 @@ def _retention(options: Options, df: DataFrame, log: EventLog, table: str) -> ti
 
 
 def _given(
-    df: DataFrame, target: _Target, deletes: str | None, truncates: str | None
+    df: DataFrame, target: Target, deletes: str | None, truncates: str | None
 ) -> tuple[DataFrame, tuple[str, ...]]:
     """The frame's events in the types of the log, and the columns left out because the target takes no new ones."""
     found = events(df, target.shape, deletes, truncates)
@@ -134,9 +89,9 @@ def _given(
     return widened(rows, target.log.schema, allowed=allowed, table=target.table, keyed=keyed), tuple(ignored)
 
 
-def _applied(batch: Batch, target: _Target, truncating: bool) -> tuple[Written, Mapping[str, Any]]:
+def _applied(batch: Batch, target: Target, truncating: bool) -> tuple[Written, Mapping[str, Any]]:
     """What the batch did to the target, and what the log notes of it."""
-    found = _found(batch, target, truncating)
+    found = outcome(batch, target, truncating)
     if found is None:
         return Written(target.table, None, batch.rows, unchanged=batch.rows), {}
     counts = _counts(batch, found, target.shape)
@@ -151,7 +106,7 @@ def _applied(batch: Batch, target: _Target, truncating: bool) -> tuple[Written, 
     return _written(target.table, _commit(found, batch, target), counts), note
 
 
-def _tidy(target: _Target, note: Mapping[str, Any]) -> None:
+def _tidy(target: Target, note: Mapping[str, Any]) -> None:
     """Takes needless events out of the log once half of it may be so, else puts its small files together."""
     if event_log.is_due(note):
         events_ = lake.read(target.write.spark, target.log.path)
@@ -160,93 +115,16 @@ def _tidy(target: _Target, note: Mapping[str, Any]) -> None:
         event_log.compacted(target.write, target.log)
 
 
-def _found(batch: Batch, target: _Target, truncating: bool) -> _Found | None:
-    """Works out, and holds, the events that decide the batch's keys and every row of the target that they change.
-
-    None where no event is new: the target has what they make.
-    """
-    shape, present = target.shape, _present(batch, target)
-    goes_on = present is not None and _goes_on(batch, present, target)
-    if present is not None and goes_on and shape.versioned:
-        rows = _continued(batch, present.where(col(shape.end).isNull()), shape)
-    else:
-        known = None if goes_on else _known(batch, target, truncating)
-        if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
-            present = unsettled(present, known, shape)
-        rows = diff.difference(_history(batch, known, shape, truncating), present, shape)
-    counted = [F.count_if(_is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
-    history, seen = held(rows, *counted, *diff.counters())
-    return _Found(history, diff.changes(history, shape), seen, goes_on) if seen["remembered"] else None
-
-
-def _present(batch: Batch, target: _Target) -> DataFrame | None:
-    """The target's rows of the batch's keys, None before there is a target; lazy."""
-    if target.before is None:
-        return None
-    rows = lake.read(target.write.spark, target.before.path, version=target.before.version)
-    rows = widened(rows, target_types(batch.events, target.shape), allowed=True, table=target.table)
-    return rows if batch.truncates else of_keys(rows, batch, target.shape)
-
-
-def _goes_on(batch: Batch, present: DataFrame, target: _Target) -> bool:
-    """True where the target says all that matters of earlier events: each of the batch is newer than all of these."""
-    shape = target.shape
-    says_all = not shape.previous and (shape.versioned or not shape.filled) and not batch.truncates
-    if not says_all or batch.span is None or not batch.span.is_newer(target.log.note):
-        return False
-    if not shape.versioned:
-        return True
-    start, order = present.select(col(shape.start)).schema[0].dataType, batch.events.schema[SEQUENCE].dataType
-    return (
-        start.simpleString() == order.simpleString()
-    )  # without what may be NULL; one that is yet to be widened is not
-
-
-def _continued(batch: Batch, opened: DataFrame, shape: Shape) -> DataFrame:
-    """The difference of a history whose events so far are known by its open rows; lazy."""
-    versions = _history(batch, open_events(opened, shape), shape, truncating=False)
-    if {*shape.tracked} == {*shape.kept}:
-        return diff.continuation(versions, shape)
-    return diff.difference(versions, opened, shape)
-
-
-def _known(batch: Batch, target: _Target, truncating: bool) -> DataFrame | None:
-    """The events of the batch's keys that are in the log; lazy."""
-    known = event_log.read(target.write, target.log)
-    if known is None:
-        return None
-    known = widened(known, batch.events.schema, allowed=True, table=target.table).withColumn(NEW, F.lit(False))
-    return known if batch.truncates else of_keys(known, batch, target.shape, truncating)
-
-
-def _history(batch: Batch, known: DataFrame | None, shape: Shape, truncating: bool) -> DataFrame:
-    """Every event of the batch's keys, known or new, with what it makes of its key's history; lazy."""
-    found = batch.events.withColumn(NEW, F.lit(True))
-    if known is not None:
-        found = known.unionByName(found, allowMissingColumns=True)
-    elif batch.rows > FEW:  # the target's first files, each with its own range of keys
-        files = min(max(batch.rows // _FILE_ROWS, 2), _MOST_FILES)
-        found = found.repartitionByRange(files, *map(col, shape.keys))
-    if truncating:
-        found = after_truncate(found)
-    return made.with_versions(winners(found, shape), shape)
-
-
-def _is_remembered(shape: Shape) -> Column:
-    """A new event that can still decide something: where only a key's newest counts, older ones never will."""
-    return col(NEW) if shape.remembers_all else col(NEW) & col(made.END).isNull()
-
-
-def _remembered(history: DataFrame, target: _Target) -> DataFrame:
+def _remembered(history: DataFrame, target: Target) -> DataFrame:
     """The events as they came, for the log."""
     shape = target.shape
     kept = [made.as_given(history, name) for name in shape.kept if name in history.columns]
     run = F.lit(target.write.commit.note.get("run_id")).cast("string").alias(event_log.RUN)
     beside = [FILE] if FILE in history.columns else []
-    return history.where(_is_remembered(shape)).select(*map(col, shape.keys), *kept, SEQUENCE, OPERATION, run, *beside)
+    return history.where(is_remembered(shape)).select(*map(col, shape.keys), *kept, SEQUENCE, OPERATION, run, *beside)
 
 
-def _counts(batch: Batch, found: _Found, shape: Shape) -> dict[str, int]:
+def _counts(batch: Batch, found: Outcome, shape: Shape) -> dict[str, int]:
     """The batch's rows by what each caused: the row it made, changed or took away is counted once, others are unchanged."""
     inserted, updated = found.kinds["inserted_by_new"], found.kinds["updated_by_new"]
     gone = found.kinds["closes"] if shape.versioned else found.kinds[diff.DELETED]
@@ -255,7 +133,7 @@ def _counts(batch: Batch, found: _Found, shape: Shape) -> dict[str, int]:
             "unchanged": batch.rows - inserted - updated - deleted}  # fmt: skip
 
 
-def _commit(found: _Found, batch: Batch, target: _Target) -> CommitInfo | None:
+def _commit(found: Outcome, batch: Batch, target: Target) -> CommitInfo | None:
     """The one commit to the target; None where nothing changes and it is there already."""
     write, before = target.write, target.before
     rows = marked(

@@ -13,7 +13,7 @@ from lakehouse.frames import FILE, NAMED, col, named
 from lakehouse.history.events import OPERATION, SEQUENCE, TRUNCATE, invalid
 from lakehouse.history.shape import Shape
 from lakehouse.holding import held
-from lakehouse.key_ranges import Ranges, metrics, ranges, within
+from lakehouse.key_ranges import Ranges, metrics, ranges
 from lakehouse.targets import Write
 
 _FEW = 1_000_000  # rows whose keys are sent to every task
@@ -56,11 +56,8 @@ def _said_of_invalid(rows: DataFrame, shape: Shape, write: Write, table: str, co
     )
 
 
-def of_keys(rows: DataFrame, batch: Batch, shape: Shape, truncating: bool = False) -> DataFrame:
-    """The rows of the batch's keys, and the truncates where there may be some; other files are not read."""
-    condition = within(batch.ranges)
-    ranged = rows.where(condition) if condition else rows
+def of_keys(rows: DataFrame, batch: Batch, shape: Shape) -> DataFrame:
+    """The rows of the batch's keys."""
     keys = batch.events.select(*map(col, shape.keys))
     few = F.broadcast(keys) if batch.rows <= _FEW else keys
-    found = ranged.join(few, on=list(shape.keys), how="left_semi")
-    return found.unionByName(rows.where(col(OPERATION) == TRUNCATE)) if truncating else found
+    return rows.join(few, on=list(shape.keys), how="left_semi")

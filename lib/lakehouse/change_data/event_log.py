@@ -149,9 +149,13 @@ def meaning_of(layout: Layout, table: str) -> dict[str, Any] | None:
     return None if last is None else dict(last.note[_MEANING])
 
 
-def read(write: Write, log: EventLog) -> DataFrame | None:
-    """All events; of one key and sequence there may be several, see `history.events.winners`."""
-    return None if log.table is None else lake.read(write.spark, log.path, version=log.table.version)
+def read(write: Write, log: EventLog, condition: str = "") -> DataFrame | None:
+    """All events, or at least those of a condition; of one key and sequence there may be several, see `history.events.winners`."""
+    if log.table is None:
+        return None
+    if condition:
+        return lake.read_files(write.spark, log.path, log.table.version, condition)
+    return lake.read(write.spark, log.path, version=log.table.version)
 
 
 def append(

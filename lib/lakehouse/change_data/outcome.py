@@ -1,0 +1,155 @@
+"""What a batch of change data comes to: the events that decide its keys, and the rows of the target that they change.
+
+A batch reads the events of its own keys alone, in the files that can hold them, or, where it is newer than all of them,
+only the open rows of a history; a truncate reads all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse import lake
+from lakehouse.change_data import event_log
+from lakehouse.change_data.batch_events import Batch, of_keys
+from lakehouse.change_data.event_log import EventLog
+from lakehouse.change_data.retention import unsettled
+from lakehouse.change_data.widening import target_types, widened
+from lakehouse.frames import col, quoted
+from lakehouse.history import difference as diff
+from lakehouse.history import versions as made
+from lakehouse.history.events import NEW, OPERATION, SEQUENCE, SETTLED, TRUNCATE, after_truncate, open_events, winners
+from lakehouse.history.shape import Shape
+from lakehouse.holding import FEW, held
+from lakehouse.key_ranges import within
+from lakehouse.targets import Write
+
+_FILE_ROWS, _MOST_FILES = 250_000, 1_000  # what a first load becomes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch comes to: `history` are the events that decide it, `changes` the rows of the target that differ.
+
+    `goes_on`: of what is there it changes open rows alone.
+    """
+
+    history: DataFrame
+    changes: DataFrame
+    kinds: Mapping[str, int]
+    goes_on: bool = False
+
+    @property
+    def total(self) -> int:
+        """How many rows of the target change."""
+        return sum(self.kinds[kind] for kind in (diff.INSERTED, diff.UPDATED, diff.DELETED))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the changes go."""
+
+    write: Write
+    table: str
+    before: lake.Snapshot | None
+    log: EventLog
+    shape: Shape
+    meaning: Mapping[str, Any]
+    retention: timedelta | None = None
+
+
+def outcome(batch: Batch, target: Target, truncating: bool) -> Outcome | None:
+    """Works out, and holds, the events that decide the batch's keys and every row of the target that they change.
+
+    None where no event is new: the target has what they make.
+    """
+    shape, goes_on = target.shape, _goes_on(batch, target)
+    present = _present(batch, target, open_alone=goes_on and target.shape.versioned)
+    if present is not None and goes_on and shape.versioned:
+        rows = _continued(batch, present, shape)
+    else:
+        known = None if goes_on else _known(batch, target, truncating)
+        if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
+            present = unsettled(present, known, shape)
+        rows = diff.difference(_history(batch, known, shape, truncating), present, shape)
+    counted = [F.count_if(is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
+    history, seen = held(rows, *counted, *diff.counters())
+    return Outcome(history, diff.changes(history, shape), seen, goes_on) if seen["remembered"] else None
+
+
+def _present(batch: Batch, target: Target, *, open_alone: bool) -> DataFrame | None:
+    """The target's rows of the batch's keys, or of these the open ones, None before there is a target; lazy."""
+    before, is_open = target.before, f"{quoted(target.shape.end)} IS NULL"
+    if before is None:
+        return None
+    ranged = (
+        "" if batch.truncates else " AND ".join(filter(None, (within(batch.ranges), is_open if open_alone else "")))
+    )
+    if ranged:
+        rows = lake.read_files(target.write.spark, before.path, before.version, ranged)
+    else:
+        rows = lake.read(target.write.spark, before.path, version=before.version)
+    rows = widened(rows, target_types(batch.events, target.shape), allowed=True, table=target.table)
+    rows = rows.where(is_open) if open_alone else rows
+    return rows if batch.truncates else of_keys(rows, batch, target.shape)
+
+
+def _goes_on(batch: Batch, target: Target) -> bool:
+    """True where the target says all that matters of earlier events: each of the batch is newer than all of these."""
+    shape, before = target.shape, target.before
+    says_all = not shape.previous and (shape.versioned or not shape.filled) and not batch.truncates
+    if not says_all or before is None or batch.span is None or not batch.span.is_newer(target.log.note):
+        return False
+    if not shape.versioned:
+        return True
+    start, order = before.schema[shape.start].dataType, batch.events.schema[SEQUENCE].dataType
+    return (
+        start.simpleString() == order.simpleString()
+    )  # without what may be NULL; one that is yet to be widened is not
+
+
+def _continued(batch: Batch, opened: DataFrame, shape: Shape) -> DataFrame:
+    """The difference of a history whose events so far are known by its open rows; lazy."""
+    versions = _history(batch, open_events(opened, shape), shape, truncating=False)
+    if {*shape.tracked} == {*shape.kept}:
+        return diff.continuation(versions, shape)
+    return diff.difference(versions, opened, shape)
+
+
+def _known(batch: Batch, target: Target, truncating: bool) -> DataFrame | None:
+    """The events of the batch's keys that are in the log, and the truncates where there may be some; lazy."""
+
+    def read(condition: str) -> DataFrame | None:
+        rows = event_log.read(target.write, target.log, condition)
+        if rows is None:
+            return None
+        return widened(rows, batch.events.schema, allowed=True, table=target.table).withColumn(NEW, F.lit(False))
+
+    known = read("" if batch.truncates else within(batch.ranges))
+    if known is None or batch.truncates:
+        return known
+    found, all_ = of_keys(known, batch, target.shape), read("") if truncating else None
+    return found if all_ is None else found.unionByName(all_.where(col(OPERATION) == TRUNCATE))
+
+
+def _history(batch: Batch, known: DataFrame | None, shape: Shape, truncating: bool) -> DataFrame:
+    """Every event of the batch's keys, known or new, with what it makes of its key's history; lazy."""
+    found = batch.events.withColumn(NEW, F.lit(True))
+    if known is not None:
+        found = known.unionByName(found, allowMissingColumns=True)
+    elif batch.rows > FEW:  # the target's first files, each with its own range of keys
+        files = min(max(batch.rows // _FILE_ROWS, 2), _MOST_FILES)
+        found = found.repartitionByRange(files, *map(col, shape.keys))
+    if truncating:
+        found = after_truncate(found)
+    return made.with_versions(winners(found, shape), shape)
+
+
+def is_remembered(shape: Shape) -> Column:
+    """A new event that can still decide something: where only a key's newest counts, older ones never will."""
+    return col(NEW) if shape.remembers_all else col(NEW) & col(made.END).isNull()
