@@ -103,18 +103,20 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
 
 
 def read_files(spark: SparkSession, path: str, version: int, condition: str) -> DataFrame:
-    """At least the table's rows of a condition, at a version: those of all files that can hold one.
+    """At least the table's rows of a condition, at a version: those of all files that can hold one; all rows for ''.
 
     Delta looks for the files of a read up to three times where rows are marked as deleted, and Spark compiles a plan anew
     for each literal in it: only where the files are large is it worth that to leave out rows of theirs.
     """
-    rows = read(spark, path, version).where(condition)
+    rows = read(spark, path, version)
+    if not condition:
+        return rows
     jvm: Any = spark._jvm
-    plan: Any = rows._jdf
-    condition_ = jvm.org.apache.spark.sql.catalyst.optimizer.ConstantFolding.apply(plan.queryExecution().analyzed())
+    plan: Any = rows.where(condition)._jdf
+    folded = jvm.org.apache.spark.sql.catalyst.optimizer.ConstantFolding.apply(plan.queryExecution().analyzed())
     log, none = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path), jvm.scala.Option.empty()
     state = log.getSnapshotAt(version, none, none, False)
-    filters = jvm.org.apache.spark.api.python.PythonUtils.toSeq([condition_.condition()])
+    filters = jvm.org.apache.spark.api.python.PythonUtils.toSeq([folded.condition()])
     scan = state.filesForScan(filters, False)
     found = log.createDataFrame(state, scan.files(), False, none).queryExecution().analyzed()
     chosen = DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(spark._jsparkSession, found), spark)

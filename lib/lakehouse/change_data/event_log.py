@@ -151,11 +151,7 @@ def meaning_of(layout: Layout, table: str) -> dict[str, Any] | None:
 
 def read(write: Write, log: EventLog, condition: str = "") -> DataFrame | None:
     """All events, or at least those of a condition; of one key and sequence there may be several, see `history.events.winners`."""
-    if log.table is None:
-        return None
-    if condition:
-        return lake.read_files(write.spark, log.path, log.table.version, condition)
-    return lake.read(write.spark, log.path, version=log.table.version)
+    return None if log.table is None else lake.read_files(write.spark, log.path, log.table.version, condition)
 
 
 def append(

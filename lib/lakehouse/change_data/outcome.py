@@ -71,12 +71,12 @@ def outcome(batch: Batch, target: Target, truncating: bool) -> Outcome | None:
     shape, goes_on = target.shape, _goes_on(batch, target)
     present = _present(batch, target, open_alone=goes_on and target.shape.versioned)
     if present is not None and goes_on and shape.versioned:
-        rows = _continued(batch, present, shape)
+        rows = _continued(batch, present, target)
     else:
         known = None if goes_on else _known(batch, target, truncating)
         if known is not None and present is not None and SETTLED in known.columns and shape.versioned:
             present = unsettled(present, known, shape)
-        rows = diff.difference(_history(batch, known, shape, truncating), present, shape)
+        rows = diff.difference(_history(batch, known, target, truncating), present, shape)
     counted = [F.count_if(is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
     history, seen = held(rows, *counted, *diff.counters())
     return Outcome(history, diff.changes(history, shape), seen, goes_on) if seen["remembered"] else None
@@ -84,18 +84,13 @@ def outcome(batch: Batch, target: Target, truncating: bool) -> Outcome | None:
 
 def _present(batch: Batch, target: Target, *, open_alone: bool) -> DataFrame | None:
     """The target's rows of the batch's keys, or of these the open ones, None before there is a target; lazy."""
-    before, is_open = target.before, f"{quoted(target.shape.end)} IS NULL"
+    before, is_open = target.before, f"{quoted(target.shape.end)} IS NULL" if open_alone else ""
     if before is None:
         return None
-    ranged = (
-        "" if batch.truncates else " AND ".join(filter(None, (within(batch.ranges), is_open if open_alone else "")))
-    )
-    if ranged:
-        rows = lake.read_files(target.write.spark, before.path, before.version, ranged)
-    else:
-        rows = lake.read(target.write.spark, before.path, version=before.version)
+    conditions = () if batch.truncates else filter(None, (within(batch.ranges), is_open))
+    rows = lake.read_files(target.write.spark, before.path, before.version, " AND ".join(conditions))
     rows = widened(rows, target_types(batch.events, target.shape), allowed=True, table=target.table)
-    rows = rows.where(is_open) if open_alone else rows
+    rows = rows.where(is_open) if is_open else rows
     return rows if batch.truncates else of_keys(rows, batch, target.shape)
 
 
@@ -107,15 +102,15 @@ def _goes_on(batch: Batch, target: Target) -> bool:
         return False
     if not shape.versioned:
         return True
+    # a start that is yet to be widened is another type, one that may be NULL is not
     start, order = before.schema[shape.start].dataType, batch.events.schema[SEQUENCE].dataType
-    return (
-        start.simpleString() == order.simpleString()
-    )  # without what may be NULL; one that is yet to be widened is not
+    return start.simpleString() == order.simpleString()
 
 
-def _continued(batch: Batch, opened: DataFrame, shape: Shape) -> DataFrame:
+def _continued(batch: Batch, opened: DataFrame, target: Target) -> DataFrame:
     """The difference of a history whose events so far are known by its open rows; lazy."""
-    versions = _history(batch, open_events(opened, shape), shape, truncating=False)
+    shape = target.shape
+    versions = _history(batch, open_events(opened, shape), target, truncating=False)
     if {*shape.tracked} == {*shape.kept}:
         return diff.continuation(versions, shape)
     return diff.difference(versions, opened, shape)
@@ -137,17 +132,17 @@ def _known(batch: Batch, target: Target, truncating: bool) -> DataFrame | None:
     return found if all_ is None else found.unionByName(all_.where(col(OPERATION) == TRUNCATE))
 
 
-def _history(batch: Batch, known: DataFrame | None, shape: Shape, truncating: bool) -> DataFrame:
+def _history(batch: Batch, known: DataFrame | None, target: Target, truncating: bool) -> DataFrame:
     """Every event of the batch's keys, known or new, with what it makes of its key's history; lazy."""
     found = batch.events.withColumn(NEW, F.lit(True))
     if known is not None:
         found = known.unionByName(found, allowMissingColumns=True)
-    elif batch.rows > FEW:  # the target's first files, each with its own range of keys
+    elif target.before is None and batch.rows > FEW:  # the target's first files, each with its own range of keys
         files = min(max(batch.rows // _FILE_ROWS, 2), _MOST_FILES)
-        found = found.repartitionByRange(files, *map(col, shape.keys))
+        found = found.repartitionByRange(files, *map(col, target.shape.keys))
     if truncating:
         found = after_truncate(found)
-    return made.with_versions(winners(found, shape), shape)
+    return made.with_versions(winners(found, target.shape), target.shape)
 
 
 def is_remembered(shape: Shape) -> Column:
