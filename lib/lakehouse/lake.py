@@ -20,9 +20,8 @@ _META = "spark.databricks.delta.commitInfo.userMetadata"
 _APP = "spark.databricks.delta.write.txnAppId"
 _VERSION = "spark.databricks.delta.write.txnVersion"
 _CHECK = "delta.constraints."
-_LITTLE = (
-    32 * 2**20
-)  # bytes of files that are decoded sooner than a plan that leaves out some of their rows is compiled
+# bytes of files that are decoded sooner than a plan that leaves out some of their rows is compiled
+_LITTLE = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,8 @@ class Snapshot:
 def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
     """The table's present state from its log, or None where there is no table."""
     jvm: Any = spark._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
     none = jvm.scala.Option.empty()
-    state = log.update(False, none, none)
+    state = _log(spark, path).update(False, none, none)
     if state.version() < 0:
         return None
     metadata = state.metadata()
@@ -62,10 +60,14 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
     )
 
 
+def _log(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+
+
 def _last_seen(spark: SparkSession, path: str) -> Any:
     """The table's state as this process knows it; its log is not looked at again."""
-    jvm: Any = spark._jvm
-    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
+    return _log(spark, path).unsafeVolatileSnapshot()
 
 
 def _batches(state: Any) -> dict[str, int]:
@@ -114,7 +116,7 @@ def read_files(spark: SparkSession, path: str, version: int, condition: str) -> 
     jvm: Any = spark._jvm
     plan: Any = rows.where(condition)._jdf
     folded = jvm.org.apache.spark.sql.catalyst.optimizer.ConstantFolding.apply(plan.queryExecution().analyzed())
-    log, none = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path), jvm.scala.Option.empty()
+    log, none = _log(spark, path), jvm.scala.Option.empty()
     state = log.getSnapshotAt(version, none, none, False)
     filters = jvm.org.apache.spark.api.python.PythonUtils.toSeq([folded.condition()])
     scan = state.filesForScan(filters, False)

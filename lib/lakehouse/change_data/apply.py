@@ -98,10 +98,11 @@ def _applied(batch: Batch, target: Target, truncating: bool) -> tuple[Written, M
     target = replace(target, write=replace(target.write, commit=replace(
         target.write.commit, note={**target.write.commit.note, **counts, **link(target.log.table)})))  # fmt: skip
     # of a history: an event after all others outranks none of them, nor will another outrank it unseen
-    needed = target.shape.versioned and target.retention is None and (found.goes_on or target.log.table is None)
+    is_first = target.shape.versioned and target.log.table is None
+    all_needed = target.retention is None and (found.open_alone or is_first)
     note = event_log.append(
         _remembered(found.history, target), target.write, target.log, changes=found.total, meaning=target.meaning,
-        number=found.kinds["remembered"], needed=needed, span=batch.span,
+        number=found.kinds["remembered"], needed=all_needed, span=batch.span,
     )  # fmt: skip
     return _written(target.table, _commit(found, batch, target), counts), note
 
@@ -148,7 +149,7 @@ def _commit(found: Outcome, batch: Batch, target: Target) -> CommitInfo | None:
     if not found.kinds[diff.UPDATED] and not found.kinds[diff.DELETED]:
         return save_rows(rows, before, write, target.table, mode="append")
     ranged = "" if batch.truncates else within(batch.ranges, "target.")
-    is_open = f"target.{quoted(target.shape.end)} IS NULL" if found.goes_on and target.shape.versioned else ""
+    is_open = f"target.{quoted(target.shape.end)} IS NULL" if found.open_alone else ""
     values = assigned(rows.columns)
     lake.merge(
         F.broadcast(found.changes) if found.total <= FEW else found.changes,

@@ -39,15 +39,17 @@ class Span:
 
     def is_newer(self, note: Mapping[str, Any]) -> bool:
         """True where every event is newer than all that this note knows of."""
-        return NEWEST in note and _ordered(self.lowest) > _ordered(type(self.lowest)(note[NEWEST]))
+        return NEWEST in note and _ordered(self.lowest) > _ordered(self._newest(note))
 
     def noted(self, note: Mapping[str, Any] | None) -> dict[str, int | str]:
         """What the next note says of the newest, after that of the events so far (None before the first); nothing where it is not known."""
         if note is not None and NEWEST not in note:
             return {}
-        known = [self.highest] if note is None else [self.highest, type(self.highest)(note[NEWEST])]
-        newest = max(known, key=_ordered)
+        newest = self.highest if note is None else max(self.highest, self._newest(note), key=_ordered)
         return {NEWEST: str(newest) if isinstance(newest, Decimal) else newest}
+
+    def _newest(self, note: Mapping[str, Any]) -> _Value:
+        return type(self.highest)(note[NEWEST])
 
 
 def spanning(events: DataFrame, shape: Shape, write: Write) -> list[Column]:

@@ -36,13 +36,13 @@ _FILE_ROWS, _MOST_FILES = 250_000, 1_000  # what a first load becomes
 class Outcome:
     """What a batch comes to: `history` are the events that decide it, `changes` the rows of the target that differ.
 
-    `goes_on`: of what is there it changes open rows alone.
+    `open_alone`: of a history it changes open rows alone.
     """
 
     history: DataFrame
     changes: DataFrame
     kinds: Mapping[str, int]
-    goes_on: bool = False
+    open_alone: bool
 
     @property
     def total(self) -> int:
@@ -69,8 +69,9 @@ def outcome(batch: Batch, target: Target, truncating: bool) -> Outcome | None:
     None where no event is new: the target has what they make.
     """
     shape, goes_on = target.shape, _goes_on(batch, target)
-    present = _present(batch, target, open_alone=goes_on and target.shape.versioned)
-    if present is not None and goes_on and shape.versioned:
+    open_alone = goes_on and shape.versioned
+    present = _present(batch, target, open_alone=open_alone)
+    if present is not None and open_alone:
         rows = _continued(batch, present, target)
     else:
         known = None if goes_on else _known(batch, target, truncating)
@@ -79,7 +80,7 @@ def outcome(batch: Batch, target: Target, truncating: bool) -> Outcome | None:
         rows = diff.difference(_history(batch, known, target, truncating), present, shape)
     counted = [F.count_if(is_remembered(shape)).alias("remembered"), F.count_if(col(made.CLOSES)).alias("closes")]
     history, seen = held(rows, *counted, *diff.counters())
-    return Outcome(history, diff.changes(history, shape), seen, goes_on) if seen["remembered"] else None
+    return Outcome(history, diff.changes(history, shape), seen, open_alone) if seen["remembered"] else None
 
 
 def _present(batch: Batch, target: Target, *, open_alone: bool) -> DataFrame | None:

@@ -44,10 +44,7 @@ def open_events(rows: DataFrame, shape: Shape) -> DataFrame:
     """The open rows of a history as the known events that they began with."""
     there = {name.lower() for name in rows.columns}
     kept = [col(name).alias(name) for name in (*shape.keys, *shape.kept) if name.lower() in there]
-    opened = rows.where(col(shape.end).isNull())
-    return opened.select(
-        *kept, col(shape.start).alias(SEQUENCE), F.lit(UPSERT).alias(OPERATION), F.lit(False).alias(NEW)
-    )
+    return rows.select(*kept, col(shape.start).alias(SEQUENCE), F.lit(UPSERT).alias(OPERATION), F.lit(False).alias(NEW))
 
 
 def sequence(shape: Shape) -> Column:
