@@ -24,12 +24,13 @@ from conftest import balanced
 from lakehouse import get_spark, quarantine, runs
 from lakehouse import run as run_job
 from lakehouse.cli import command
-from lakehouse.errors import ConfigError, DataError, Interrupted, SinkError
+from lakehouse.errors import ConfigError, DataError, Interrupted, LakehouseError, SinkError
 from lakehouse.pipeline import progress
 from lakehouse.pipeline.replaying import Selection, replay
 from lakehouse.planning.planner import plan_job
 from lakehouse.reports import plan_text
 from lakehouse.sample_data import write_shop
+from lakehouse.testing.faults import crash_at
 from shop import ROOT, SCALE
 
 BRONZE = """
@@ -275,6 +276,121 @@ def test_values_of_a_schema_registry_are_read_by_their_ids(project, broker):
         assert states == {"registered/0/1": "replayed", "registered/0/2": "open"}
     with pytest.raises(DataError, match=r"schema_registry: no answer from http://127"):
         project.run("registered")
+
+
+def test_a_schema_registered_while_a_stream_goes_on_is_known_to_its_next_micro_batch(project, broker, monkeypatch):
+    broker.topic("evolving")
+    subjects = {"evolving-value": {3: OLD_ORDER}}
+    monkeypatch.chdir(project.root)
+
+    def sent(*values: bytes) -> None:
+        """Returns once the last of them is in the table."""
+        broker.produce("evolving", list(values))
+        made, last = project.lake / "bronze/evolving/_delta_log/00000000000000000000.json", values[-1][5] // 2
+        wait_for(lambda: made.exists() and any(row["id"] == last for row in project.rows("bronze.evolving")))
+
+    def produced() -> None:
+        try:
+            with schema_registry(subjects) as url:
+                bronze(project, broker, "evolving", f', value_format: avro, schema_registry: "{url}"')
+                ready.set()
+                sent(framed(3, avro(1, old=True)))
+                subjects["evolving-value"][9] = ORDER  # as a producer does: its schema first, then its events
+                sent(framed(9, avro(2, "b")), framed(3, avro(3, old=True)))
+            sent(framed(9, avro(4, "d")))  # nothing answers there any more, and all that comes is known
+        finally:
+            command(["stop", "evolving"])
+
+    ready = threading.Event()
+    producer = threading.Thread(target=produced)
+    producer.start()
+    assert ready.wait(60)
+    with (project.root / "conf/evolving.yml").open("a") as file:
+        file.write("stream: {trigger: 0.2 seconds}\n")
+    done = project.run("evolving", timeout=120)
+    producer.join(60)
+    assert (done.rows_read, done.rows_quarantined, balanced(done)) == (4, 0, True)
+    assert {row["id"]: row["name"] for row in project.rows("bronze.evolving")} == {1: None, 2: "b", 3: None, 4: "d"}
+
+
+def test_a_batch_that_died_is_finished_with_the_schemas_that_it_knew(project, broker):
+    """Where the row became good in between, its batch's write to the target is done: it must reach the quarantine."""
+    broker.topic("midway")
+    subjects = {"midway-value": {3: OLD_ORDER}}
+    with schema_registry(subjects) as url:
+        bronze(project, broker, "midway", f', value_format: avro, schema_registry: "{url}"')
+        broker.produce("midway", [framed(3, avro(1, old=True)), framed(9, avro(2, "b"))])
+        with crash_at("write", "midway"), pytest.raises(LakehouseError):
+            project.run("midway")
+        subjects["midway-value"][9] = ORDER
+        broker.produce("midway", [framed(9, avro(3, "c"))])
+        project.run("midway")
+    assert {row["id"]: row["name"] for row in project.rows("bronze.midway")} == {1: None, 3: "c"}
+    assert list(quarantined(project, "midway")) == ["midway/0/1"]
+
+
+ENVELOPE = {"type": "record", "name": "Envelope", "fields": [
+    {"name": "before", "type": ["null", {"type": "record", "name": "Value", "fields": [
+        {"name": "id", "type": "long"}, {"name": "name", "type": ["null", "string"], "default": None}]}], "default": None},
+    {"name": "after", "type": ["null", "Value"], "default": None},
+    {"name": "source", "type": {"type": "record", "name": "Source", "fields": [{"name": "lsn", "type": "long"}]}},
+    {"name": "op", "type": "string"},
+]}  # fmt: skip
+PEOPLE = """
+    layer: silver
+    source:
+      kafka: {{bootstrap_servers: "{servers}", topics: {topic}, cdc_format: debezium{more}}}
+    schema: "id bigint, name string"
+    sink:
+      scd2: {{table: silver.{topic}, keys: [id]}}
+"""
+
+
+def change(op: str, lsn: int, before: object = None, after: object = None) -> dict:
+    return {"op": op, "before": before, "after": after, "source": {"lsn": lsn}}
+
+
+def avro_change(op: str, lsn: int, after: bytes) -> bytes:
+    return b"\x00" + b"\x02" + after + bytes([lsn * 2]) + bytes([len(op) * 2]) + op.encode()
+
+
+def test_debezium_envelopes_come_straight_from_a_topic(project, broker, monkeypatch):
+    """In any order; a tombstone says nothing, a delete without `before` has the message's key, what is no envelope waits."""
+    broker.topic("people")
+    project.job("people", PEOPLE.format(servers=broker.servers, topic="people", more=""))
+    broker.produce("people", [change("u", 7, None, {"id": 1, "name": "Anna"}), b"{oops", change("x", 9), None])
+    first = project.run("people")
+    assert (first.rows_read, first.rows_valid, first.rows_quarantined, first.rows_dropped) == (4, 1, 2, 1)
+    assert {row["source"]: row["reasons"][0]["message"] for row in project.rows("silver.people__quarantine")} == {
+        "people/0/1": "the record could not be parsed", "people/0/2": "unknown operation 'x'",
+    }  # fmt: skip
+    broker.produce("people", [change("d", 9)], key='{"id": 1}')
+    broker.produce(
+        "people", [change("c", 5, None, {"id": 1, "name": "Ann"}), change("c", 6, None, {"id": 2, "name": "Bob"})]
+    )
+    assert balanced(project.run("people"))
+    found = [(row["id"], row["name"], row["__END_AT"] is None) for row in project.rows("silver.people", "__START_AT")]
+    assert found == [(1, "Ann", False), (2, "Bob", True), (1, "Anna", False)]
+    monkeypatch.chdir(project.root)
+    mended = f"value = '{json.dumps(change('d', 9, {'id': 2}))}'"
+    where = "quarantine.source = 'people/0/2'"
+    assert command(["quarantine", "fix", "silver.people", "--where", where, "--sql", mended, "--why", "a slip"]) == 0
+    assert command(["quarantine", "replay", "silver.people"]) == 0
+    assert [row["id"] for row in project.rows("silver.people") if row["__END_AT"] is None] == []
+    states = {row["source"]: row["status"] for row in project.rows("silver.people__quarantine")}
+    assert states == {"people/0/1": "open", "people/0/2": "replayed"}
+
+
+def test_avro_envelopes_of_a_registry_are_changes_too(project, broker):
+    broker.topic("avro_people")
+    with schema_registry({"avro_people-value": {4: ENVELOPE}}) as url:
+        more = f', value_format: avro, schema_registry: "{url}"'
+        project.job("avro_people", PEOPLE.format(servers=broker.servers, topic="avro_people", more=more))
+        later, first = avro_change("u", 7, avro(1, "Anna")), avro_change("c", 5, avro(1, "Ann"))
+        broker.produce("avro_people", [framed(4, later), framed(4, first), None, b"oops"])
+        done = project.run("avro_people")
+    assert (done.rows_valid, done.rows_quarantined, done.rows_dropped) == (2, 1, 1)
+    assert [row["name"] for row in project.rows("silver.avro_people", "__START_AT")] == ["Ann", "Anna"]
 
 
 def test_offsets_gone_by_retention_stop_the_run_until_the_loss_is_accepted_on_record(project, broker):

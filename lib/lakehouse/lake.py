@@ -135,6 +135,14 @@ def size(spark: SparkSession, path: str) -> int:
     return int(checksum.get().tableSizeBytes()) if checksum.isDefined() else sys.maxsize
 
 
+def clustering(spark: SparkSession, path: str) -> list[str]:
+    """The columns that a table is clustered by, as this process last saw it."""
+    jvm: Any = spark._jvm
+    info = jvm.org.apache.spark.sql.delta.skipping.clustering.ClusteringColumnInfo
+    names = info.extractLogicalNames(_last_seen(spark, path))
+    return list(names.mkString("\x00").split("\x00")) if names.nonEmpty() else []
+
+
 def stream(spark: SparkSession, path: str) -> DataFrame:
     """The table's rows as a stream: those that are there, then what is appended."""
     return spark.readStream.format("delta").load(path)

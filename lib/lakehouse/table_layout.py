@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
@@ -22,12 +21,12 @@ def require_partitions(table: str, there: Sequence[str], asked: Sequence[str]) -
         )
 
 
-def cluster(spark: SparkSession, path: str, table: str, asked: Sequence[str]) -> None:
+def cluster(spark: SparkSession, path: str, table: str, there: Sequence[str], asked: Sequence[str]) -> None:
     """Clusters the table by the columns that a job asks for, where it is not yet: what `OPTIMIZE` writes follows them.
 
     Raises SinkError for a table that Delta does not cluster, such as a partitioned one.
     """
-    if not asked or [name.lower() for name in asked] == [name.lower() for name in _clustering(spark, path)]:
+    if [name.lower() for name in asked] == [name.lower() for name in there]:
         return
     plain = spark.newSession()  # a job's own session takes no path for a table's name
     try:
@@ -37,11 +36,3 @@ def cluster(spark: SparkSession, path: str, table: str, asked: Sequence[str]) ->
         raise SinkError(
             f"{table} cannot be clustered by {', '.join(asked)}: {said}; run with --full-refresh"
         ) from error
-
-
-def _clustering(spark: SparkSession, path: str) -> list[str]:
-    jvm: Any = spark._jvm
-    delta = jvm.org.apache.spark.sql.delta
-    snapshot = delta.DeltaLog.forTable(spark._jsparkSession, path).unsafeVolatileSnapshot()
-    names = delta.skipping.clustering.ClusteringColumnInfo.extractLogicalNames(snapshot)
-    return str(names.mkString("\x00")).split("\x00") if names.nonEmpty() else []

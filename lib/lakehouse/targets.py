@@ -14,7 +14,7 @@ from lakehouse.column_types import require_same_types
 from lakehouse.commits import Commit, CommitInfo, find_commit
 from lakehouse.errors import ConfigError, LakehouseError, SinkError
 from lakehouse.frames import col, visible
-from lakehouse.lake import Snapshot, allow_widening, create, require_constraints, save, snapshot
+from lakehouse.lake import Snapshot, allow_widening, clustering, create, read, require_constraints, save, snapshot
 from lakehouse.table_layout import cluster, require_partitions
 from lakehouse.tables import Layout
 
@@ -125,7 +125,8 @@ def aligned(
         return rows, []
     if not replaces:
         require_partitions(table, before.partitions, write.settings.partition_by)
-    cluster(write.spark, before.path, table, write.settings.cluster_by)
+    if write.settings.cluster_by:
+        cluster(write.spark, before.path, table, clustering(write.spark, before.path), write.settings.cluster_by)
     if types and not replaces:
         settings = write.settings
         require_same_types(
@@ -233,8 +234,7 @@ def batch_folders(job: str) -> str:
 
 def has_no_match(before: Snapshot, spark: SparkSession, condition: str) -> bool:
     """True where no file of the table can hold a row of the condition: then a MERGE is a plain append."""
-    target = spark.read.format("delta").option("versionAsOf", before.version).load(before.path)
-    return not target.where(condition).inputFiles()
+    return not read(spark, before.path, before.version).where(condition).inputFiles()
 
 
 def _odd_names(schema: StructType) -> list[str]:

@@ -161,5 +161,6 @@ def _is_skipped(records: DataFrame, op: Column) -> Column:
     text = F.trim(corrupt_text(records))
     nothing = F.when(text.isNull(), ~reduce(Column.__or__, said, F.lit(False))).otherwise(text == "null")
     if _is_text(records):
-        nothing = F.coalesce(F.trim(col("value").cast("string")).isin("", "null"), F.lit(True))
+        empty = F.coalesce(F.trim(col("value").cast("string")).isin("", "null"), F.lit(True))
+        nothing = F.when(text.isNull(), empty).otherwise(text == "null")
     return F.coalesce(op == _MESSAGE, F.lit(False)) | nothing

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.cdc_formats import BEFORE, COLUMNS, OPERATION, SEQUENCE, UNAVAILABLE
-from lakehouse.frames import BROKEN, FILE, MALFORMED, RECORD, REPLAYED, SKIPPED, UNKNOWN, col, own_columns
+from lakehouse.frames import BROKEN, FILE, MALFORMED, PLACE, RECORD, REPLAYED, SKIPPED, UNKNOWN, col, own_columns
 from lakehouse.raw_rows import RECORD_SCHEMA, as_json, schema_of
 
 _RESCUED = "_rescued_data"
@@ -47,7 +47,7 @@ def flat_rows(records: DataFrame, row: FlatRow) -> DataFrame:
     taken = {name.lower() for name in row.values}
     kept = [
         name
-        for name in (*own_columns(records), FILE, UNKNOWN, REPLAYED)
+        for name in (*own_columns(records), FILE, PLACE, UNKNOWN, REPLAYED)
         if name in records.columns and name not in taken
     ]
     named = {**row.values, **said}

@@ -26,21 +26,32 @@ class Schemas:
     newest: str
 
 
-def schemas_of(url: str, subjects: Sequence[str], settings: Mapping[str, str]) -> Schemas:
-    """Every version of these subjects; the newest is that of the first one.
+def versions_of(url: str, subjects: Sequence[str], settings: Mapping[str, str]) -> dict[str, list[int]]:
+    """The versions that each of these subjects has now.
 
-    Raises DataError where the registry does not answer in time, has no such subject, or has one that is no Avro.
+    Raises DataError where the registry does not answer in time or has no such subject.
+    """
+    return {subject: sorted(map(int, _asked(_place(url, subject), settings))) for subject in subjects}
+
+
+def schemas_of(url: str, versions: Mapping[str, Sequence[int]], settings: Mapping[str, str]) -> Schemas:
+    """These versions of the subjects; the newest is that of the first one.
+
+    Raises DataError as `versions_of`, and for a schema that is no Avro.
     """
     found: dict[int, str] = {}
     newest: dict[str, str] = {}
-    for subject in subjects:
-        place = f"{url.rstrip('/')}/subjects/{urllib.parse.quote(subject, safe='')}/versions"
-        for version in sorted(_asked(place, settings)):
-            answer = _asked(f"{place}/{version}", settings)
+    for subject, numbers in versions.items():
+        for number in numbers:
+            answer = _asked(f"{_place(url, subject)}/{number}", settings)
             if answer.get("schemaType", "AVRO") != "AVRO":
                 raise DataError(f"schema_registry: {subject} is {answer['schemaType']}, and value_format is avro")
             found[int(answer["id"])] = newest[subject] = str(answer["schema"])
-    return Schemas(found, newest[subjects[0]])
+    return Schemas(found, newest[next(iter(versions))])
+
+
+def _place(url: str, subject: str) -> str:
+    return f"{url.rstrip('/')}/subjects/{urllib.parse.quote(subject, safe='')}/versions"
 
 
 def _asked(url: str, settings: Mapping[str, str]) -> Any:

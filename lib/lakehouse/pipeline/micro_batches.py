@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from lakehouse.batches.batch import prepared, process
 from lakehouse.batches.batch_rows import Batch, Work
 from lakehouse.batches.step_errors import explained
 from lakehouse.ending import Ending
+from lakehouse.errors import DataError
 from lakehouse.pipeline.advance import advance
 from lakehouse.pipeline.event_time import (
     catch_up_watermark,
@@ -44,6 +46,10 @@ class _Told(Exception):
     """Stops a query before its next micro-batch."""
 
 
+class _ReadAnew(_Told):
+    """Its messages are read by more than the query knows: another one takes it."""
+
+
 def take_stream(run: Run, ending: Ending) -> None:
     """Takes micro-batch after micro-batch: until nothing new is there, or at its interval until it is told to end."""
     found = require_sound(f"{run.folder}/stream", run.progress, run.intent)
@@ -53,12 +59,12 @@ def take_stream(run: Run, ending: Ending) -> None:
         require_nothing_lost(run, found, hooks)
     if not _is_source_there(run, ending):
         return
-    query = _ended_query(run, _stream(run), ending)
+    query = _last_query(run, ending)
     if run.plan.state is not None:
         settle_state(run, query)
         for is_planned in (catch_up_watermark, *([push_watermark] if ending.flush else [])):
             if ending.reason() is None and is_planned(run):
-                settle_state(run, _ended_query(run, _stream(run), ending))
+                settle_state(run, _last_query(run, ending))
         tell_state(run)
     if run.progress.stream is None and not run.progress.fresh:
         run.progress = replace(run.progress, stream=str(query.id))
@@ -84,13 +90,40 @@ def _interval(run: Run, ending: Ending) -> float | None:
 def _stream(run: Run) -> DataFrame:
     """The source as a stream, and every column and expression of the job resolved against it; nothing is started yet."""
     source = run.plan.source
-    read = read_of(run, {}, run.versions, incremental=True)
+    run.stream_pin = run.intent.pin if run.intent is not None else _stream_pin(run)
+    read = read_of(run, run.stream_pin, run.versions, incremental=True)
     if "place" in source.entry.traits:
         source_table(run, read)
     with explained(run.plan, source):
         stream: DataFrame = source.call(run.spark, now=run.record.started, tables={}, read=read)
     prepared(batch_of(run, new_intent(run, 0, {})), run.spark.createDataFrame([], stream.schema))
     return stream if run.plan.state is None else with_state(run, stream)
+
+
+def _stream_pin(run: Run) -> dict[str, Any]:
+    """What the source's messages are read by now."""
+    source = run.plan.source
+    hooks = source.entry.traits.get("stream")
+    if hooks is None:
+        return {}
+    with explained(run.plan, source):
+        pin: dict[str, Any] = hooks.pin(**call_options(source.entry, source.options))
+    return pin
+
+
+def _is_read_anew(run: Run) -> bool:
+    """True where the source's messages are read by something else now; one that does not answer holds no batch up."""
+    try:
+        return _stream_pin(run) != run.stream_pin
+    except DataError:
+        return False
+
+
+def _last_query(run: Run, ending: Ending) -> StreamingQuery:
+    """The query that took the last micro-batch, after it."""
+    while True:
+        with suppress(_ReadAnew):
+            return _ended_query(run, _stream(run), ending)
 
 
 def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
@@ -113,7 +146,7 @@ def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
     try:
         _await(query, ending)
     except PySparkException as error:
-        if not (errors and isinstance(errors[-1], _Told)):
+        if not (errors and type(errors[-1]) is _Told):
             raise _meaning(run.plan, errors[-1] if errors else error) from None
     finally:
         if query.isActive:
@@ -154,9 +187,11 @@ def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
         run.save()
         return
     dead = run.intent if run.intent is not None and run.intent.batch == number else None
+    if dead is None and _is_read_anew(run):
+        raise _ReadAnew
     if run.plan.interval is not None:
         run.versions = pinned_inputs(run.plan, run.spark)
-    intent = dead or new_intent(run, number, {})
+    intent = dead or new_intent(run, number, run.stream_pin)
     batch = replace(batch_of(run, intent), spark=rows.sparkSession)
     if dead is not None:
         finish_batch(run, dead, batch, _work(run, batch, rows))
@@ -164,7 +199,7 @@ def _take(run: Run, rows: DataFrame, number: int, ending: Ending) -> None:
         return
     run.begin(intent)
     batch.tell("batch_begun")
-    run.record = advance(run, batch, _work(run, batch, rows), run.record, {})
+    run.record = advance(run, batch, _work(run, batch, rows), run.record, intent.pin)
     ending.batch_done()
 
 

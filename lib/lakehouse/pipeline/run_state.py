@@ -31,6 +31,7 @@ class Run:
     watch: Watch
     versions: Mapping[str, int] = field(default_factory=dict)
     measured: Callable[[], list[dict[str, Any]]] = list  # Spark's reports of a stream's last batches, as JSON has them
+    stream_pin: Mapping[str, Any] = field(default_factory=dict)  # what the query's messages are read by
     part: str = ""  # of the job's progress, where the run has one of its own there
     schema: str = ""  # of a stream's rows as they come, for its quarantine
     is_plan: bool = False  # it is only looked at: nothing is written or moved

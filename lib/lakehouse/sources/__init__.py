@@ -53,3 +53,5 @@ class StreamHooks:
     """Of what Spark said of a failure: the error that it is, or None."""
     name: Callable[..., str]
     """The input's name in the run record."""
+    pin: Callable[..., dict[str, Any]] = lambda **_: {}
+    """What messages are read by, where that may change while a stream goes on: each micro-batch is pinned to it."""

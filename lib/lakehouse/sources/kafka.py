@@ -10,12 +10,13 @@ from typing import Any, Literal
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from lakehouse.cdc_formats import flattened
 from lakehouse.errors import DataError, passing
 from lakehouse.frames import as_text
-from lakehouse.kafka.client import Cluster, Setting, cluster
+from lakehouse.kafka.client import Setting, cluster
 from lakehouse.kafka.messages import AvroSchemas, Decoder, again, avro_of, json_of, json_text, raw, rows_of
 from lakehouse.kafka.offsets import Loss, Start, losses, start_options, start_problem
-from lakehouse.kafka.registry import schemas_of
+from lakehouse.kafka.registry import schemas_of, versions_of
 from lakehouse.kafka.topics import topics_of, unreachable
 from lakehouse.registry import Columns, source
 from lakehouse.sources import Continued, Read, StreamHooks
@@ -23,12 +24,14 @@ from lakehouse.tables import resolved
 
 Format = Literal["json", "avro", "raw"]
 
+_SCHEMAS = "_schemas"  # in a pin: by subject the versions that values are read by
 _MESSAGES = "100000"  # of one partition that one task reads
 
 
 def sense(
     *, bootstrap_servers: str, starting_offsets: Start = "earliest", value_format: Format = "json",
-    schema: str | None = None, schema_registry: str | None = None, options: dict[str, Setting] | None = None, **_: Any,
+    schema: str | None = None, schema_registry: str | None = None, cdc_format: Literal["debezium"] | None = None,
+    options: dict[str, Setting] | None = None, **_: Any,
 ) -> None:  # fmt: skip
     """Raises ValueError for options that make no sense together."""
     cluster(bootstrap_servers, options)
@@ -41,20 +44,37 @@ def sense(
         raise ValueError("'schema_registry' is for value_format avro")
     if value_format == "raw" and schema is not None:
         raise ValueError("value_format raw takes no 'schema': the value stays bytes")
+    if cdc_format is not None and value_format == "raw":
+        raise ValueError("'cdc_format' is for value_format json or avro: bytes are no envelope")
+    if cdc_format is not None and value_format == "json" and schema is not None:
+        raise ValueError(
+            "with 'cdc_format' the columns are those of the row: name them in the job's schema or contract"
+        )
     if schema_registry and "@" in schema_registry:
         raise ValueError(
             "schema_registry: a password does not belong in an address; set basic.auth.user.info in 'options'"
         )
 
 
-def pin(read: Read, *, bootstrap_servers: str, topics: Columns, options: Any = None, **_: Any) -> dict[str, Any]:
+def pin(read: Read, *, bootstrap_servers: str, topics: Columns, options: Any = None, **given: Any) -> dict[str, Any]:
     """What is there now: by topic and partition the first offset and the one after the last."""
     found = topics_of(cluster(bootstrap_servers, options), topics)
     return {
         "offsets": {
             name: {str(part): list(ends) for part, ends in one.partitions.items()} for name, one in found.items()
-        }
+        },
+        **pinned_schemas(topics=topics, bootstrap_servers=bootstrap_servers, options=options, **given),
     }
+
+
+def pinned_schemas(
+    *, bootstrap_servers: str, topics: Columns, schema_registry: str | None = None, options: Any = None, **_: Any
+) -> dict[str, Any]:
+    """What the registry has now, where values are read by one."""
+    if schema_registry is None:
+        return {}
+    settings = cluster(bootstrap_servers, options).settings
+    return {_SCHEMAS: versions_of(schema_registry, _subjects(topics), settings)}
 
 
 def go_on(continued: Continued, *, bootstrap_servers: str, topics: Columns, options: Any = None, **_: Any) -> tuple[
@@ -94,7 +114,7 @@ def failed(said: str, *, bootstrap_servers: str, options: Any = None, **_: Any) 
 
 def replayed(rows: DataFrame, read: Read, **given: Any) -> DataFrame:
     """Quarantined rows again: a value that could not be read is tried once more."""
-    return again(rows, _decoder(read, **given))
+    return flattened(again(rows, _decoder(read, **given)), given["cdc_format"], None, read.fields)
 
 
 def start_at(to: str) -> dict[str, Any]:
@@ -115,7 +135,7 @@ def start_at(to: str) -> dict[str, Any]:
     sense=sense,
     secret=("options",),
     replayed=replayed,
-    stream=StreamHooks(go_on, failed, lambda topics, **_: ", ".join(topics)),
+    stream=StreamHooks(go_on, failed, lambda topics, **_: ", ".join(topics), pinned_schemas),
 )
 def kafka(
     spark: SparkSession,
@@ -128,13 +148,15 @@ def kafka(
     schema: str | None = None,
     schema_registry: str | None = None,
     rescued_data_column: str | None = None,
+    cdc_format: Literal["debezium"] | None = None,
     options: dict[str, Setting] | None = None,
     read: Read,
 ) -> DataFrame:
     """Messages of one topic or several, each once; bronze keeps `_topic, _partition, _offset, _timestamp, _key, _headers`.
 
     `schema` is the values' own: DDL for json, an `.avsc` file for avro; without it the contract says which fields JSON
-    has, and without that it stays text. A value that cannot be read is a row of the quarantine.
+    has, and without that it stays text. A value that cannot be read is a row of the quarantine. With a `cdc_format` each
+    value is a change: see `lakehouse.cdc_formats`.
     """
     clients = cluster(bootstrap_servers, options)
     asked = {"subscribe": ",".join(topics), "includeHeaders": "true", "maxRecordsPerPartition": _MESSAGES}
@@ -147,9 +169,10 @@ def kafka(
     else:
         messages = spark.read.format("kafka").options(**chosen, **_bounds(read.pin.get("offsets", {}))).load()
     decode = _decoder(
-        read, topics=topics, value_format=value_format, schema=schema, schema_registry=schema_registry, clients=clients
-    )
-    return rows_of(messages, decode)
+        read, topics=topics, value_format=value_format, schema=schema, schema_registry=schema_registry,
+        cdc_format=cdc_format, bootstrap_servers=bootstrap_servers, options=options,
+    )  # fmt: skip
+    return flattened(rows_of(messages, decode), cdc_format, None, read.fields)
 
 
 def _bounds(pinned: Mapping[str, Mapping[str, list[int]]]) -> dict[str, str]:
@@ -161,23 +184,27 @@ def _bounds(pinned: Mapping[str, Mapping[str, list[int]]]) -> dict[str, str]:
 
 def _decoder(
     read: Read, *, topics: Columns, value_format: Format = "json", schema: str | None = None,
-    schema_registry: str | None = None, clients: Cluster | None = None, bootstrap_servers: str = "",
+    schema_registry: str | None = None, cdc_format: str | None = None, bootstrap_servers: str,
     options: dict[str, Setting] | None = None, **_: Any,
 ) -> Decoder:  # fmt: skip
     """What makes columns of a value."""
     if value_format == "raw":
         return raw
     if value_format == "json":
-        if schema is None and read.fields is None:
+        if cdc_format is not None or (schema is None and read.fields is None):
             return json_text
         return json_of(_fields(schema) if schema is not None else as_text(read.fields or StructType()))
     text = Path(resolved(schema, read.root)).read_text() if schema is not None else None
     if schema_registry is None:
         return avro_of(AvroSchemas(str(text), {}, str(schema)))
-    settings = (clients or cluster(bootstrap_servers, options)).settings
-    subjects = [f"{topic}-value" for topic in topics]
-    found = schemas_of(schema_registry, subjects, settings)
-    return avro_of(AvroSchemas(text or found.newest, found.by_id, ", ".join(subjects)))
+    settings = cluster(bootstrap_servers, options).settings
+    versions = read.pin.get(_SCHEMAS) or versions_of(schema_registry, _subjects(topics), settings)
+    found = schemas_of(schema_registry, versions, settings)
+    return avro_of(AvroSchemas(text or found.newest, found.by_id, ", ".join(versions)))
+
+
+def _subjects(topics: Columns) -> list[str]:
+    return [f"{topic}-value" for topic in topics]
 
 
 def _fields(ddl: str) -> StructType:
