@@ -1,6 +1,6 @@
 # The lake of `make demo` is lake/, or where LAKE says: the environment reaches the jobs as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebook docs test fuzz lint bench up down cluster-demo test-cluster terraform clean environment
+.PHONY: help setup demo notebook docs test test-all servers fuzz lint bench up down cluster-demo test-cluster terraform clean environment
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # what understands docker/compose.yml: podman-compose does too
@@ -25,10 +25,10 @@ docs: environment ## the site of docs/, in artifacts/site; what it takes from th
 	@$(BIN)/python -m sphinx -W --keep-going -n -q -d artifacts/doctrees docs artifacts/site
 	@echo "artifacts/site/index.html"
 
-test: environment ## the whole suite, on real Spark, Delta, MinIO, Kafka, PostgreSQL and Chromium, with the coverage gate
-	@conf/spark/minio.sh >/dev/null
-	@conf/spark/kafka.sh >/dev/null
-	@conf/spark/chromium.sh >/dev/null
+test: servers ## the suite, on real Spark, Delta, MinIO, Kafka, PostgreSQL and Chromium, with the coverage gate
+	@$(BIN)/python -m pytest -m "not soak" --cov --numprocesses $${TEST_PROCESSES:-2}
+
+test-all: servers ## the same with the long kill loops, the demo on S3 and a Spark cluster killed on the way
 	@$(BIN)/python -m pytest --cov --numprocesses $${TEST_PROCESSES:-2}
 
 fuzz: environment ## 10,000 random change streams against the reference; FUZZ_SEED draws others
@@ -64,6 +64,11 @@ terraform: ## checks deploy/terraform, with no account; needs Terraform 1.11
 clean: ## removes what tests and tools left; the lake and .venv stay
 	@rm -rf .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage .coverage.* artifacts spark-warehouse metastore_db derby.log hs_err_pid*.log
 	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+servers: environment
+	@conf/spark/minio.sh >/dev/null
+	@conf/spark/kafka.sh >/dev/null
+	@conf/spark/chromium.sh >/dev/null
 
 environment:
 	@conf/spark/setup.sh

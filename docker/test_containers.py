@@ -2,7 +2,7 @@
 
 COMPOSE says what understands the file (`docker compose`, or `podman-compose`). It has a project name, ports and volumes of its
 own, so a cluster that somebody works with is left alone. By hand, or `make test-cluster`; tests/test_cluster.py holds the same
-topology as plain processes in every run of the suite.
+topology as plain processes in `make test-all`.
 """
 
 from __future__ import annotations

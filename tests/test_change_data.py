@@ -391,6 +391,9 @@ def test_a_changed_type_is_refused_unless_it_is_wider_and_allowed(project):
     project.job("w", ROWS.format(kind="bigint", rows="[[1, 5, 1], [1, 5000000000, 2]]", more=", type_widening: true"))
     record = project.run("w")
     assert (record.rows_inserted, record.rows_unchanged, record.outputs[0].target_rows_updated) == (1, 1, 1)
+    project.job("w", ROWS.format(kind="bigint", rows='[[1, 5, "3"]]', more="").replace("at int", "at string"))
+    with pytest.raises(SinkError, match=r"column 'at' is int in silver\.w and now string; cast it \(id=1\)"):
+        project.run("w")
 
 
 SNAPSHOT = """

@@ -97,6 +97,7 @@ def on_cluster(
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
 
 
+@pytest.mark.soak
 def test_a_job_whose_worker_dies_gives_the_table_of_a_local_run(cluster, store, landing, tmp_path):
     local = program(str(landing), "run", "bronze_orders", "silver_orders", "gold_dim_dates")
     finished(local)
@@ -125,6 +126,7 @@ def in_the_bucket(store: Store) -> dict[str, list[str]]:
         return tables(LAKE, options)
 
 
+@pytest.mark.soak
 def test_a_topic_and_a_database_reach_the_lake_through_the_cluster(
     cluster, store, landing, broker, database_server, tmp_path
 ):

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.sample_data import write_shop
@@ -61,6 +62,7 @@ def test_facts_point_to_dimensions(demo):
         assert pa.table(engine.execute(sql).read_all()).to_pylist()[0]["n"] > 0
 
 
+@pytest.mark.soak
 def test_the_demo_on_s3_gives_the_same_tables(demo):
     lake, _ = demo
     with minio("lake") as server, in_environment(server.environment()):
@@ -73,6 +75,7 @@ def test_the_demo_on_s3_gives_the_same_tables(demo):
         assert on_s3[name] == rows, name
 
 
+@pytest.mark.soak
 def test_killed_at_any_moment_the_shop_ends_in_the_same_tables(tmp_path):
     """SIGKILL to the driver and its JVM at seeded moments; the next run needs no hand. A day comes once the last is done."""
     moments = random.Random(20260101)

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from conftest import balanced
 from lakehouse import runs
 from lakehouse.cli import command
@@ -64,6 +66,7 @@ def window(moment: datetime) -> datetime:
     return moment.replace(minute=moment.minute // 10 * 10, second=0)
 
 
+@pytest.mark.soak
 def test_stateful_streams_killed_at_any_moment_lose_and_double_nothing(spark, project, monkeypatch):
     monkeypatch.chdir(project.root)
     for name, text in JOBS.items():

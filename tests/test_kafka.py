@@ -692,6 +692,7 @@ while True:
 """
 
 
+@pytest.mark.soak
 def test_killed_at_any_moment_no_event_is_lost_or_doubled_also_where_the_broker_dies(project, broker):
     """SIGKILL to the driver and its JVM at seeded moments, every other one amid a batch, and twice to the broker."""
     moments = random.Random(20261122)

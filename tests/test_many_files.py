@@ -263,6 +263,7 @@ def test_an_archive_takes_what_is_done_and_a_full_refresh_reads_it_again(project
     assert project.run("x").rows_read == 0
 
 
+@pytest.mark.soak
 def test_bad_files_and_the_archive_are_the_same_on_s3(s3, tmp_path):
     lake = f"{s3}/{tmp_path.name}"
     options = f", archive: {lake}/done, on_bad_file: quarantine, max_files_per_trigger: 2, skip_same_content: true"

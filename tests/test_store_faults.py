@@ -185,6 +185,7 @@ def people(way, spark, project, monkeypatch):
     return project
 
 
+@pytest.mark.soak
 def test_jobs_on_a_store_that_fails_at_random_give_the_tables_of_one_that_does_not(way, people, capsys):
     ends: list[int] = []
     for number in range(ROUNDS):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import balanced
-from lakehouse import ending, runs
+from lakehouse import ending, interrupts, runs
 from lakehouse.cli import command
 from lakehouse.errors import ConfigError, SinkError
 from programs import program, until
@@ -104,6 +104,23 @@ def test_a_stream_under_spark_submit_ends_with_zero_too(here, to_all):
     assert records(here, "bronze_events")[0].state == "succeeded"
 
 
+def test_what_python_and_the_jvm_both_hear_is_one_signal_however_late(monkeypatch):
+    """A terminal sends Ctrl-C to both; where the machine is busy seconds lie between."""
+    now, ended, told = [10.0], [], threading.Event()
+    monkeypatch.setattr(interrupts, "_end", lambda *_: ended.append(now[0]))
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    handler = interrupts.Handler(told)
+    handler(signal.SIGINT, None)
+    now[0] += 30
+    handler.handle(None)
+    assert told.is_set()
+    assert not ended
+    now[0] += 2
+    handler(signal.SIGINT, None)
+    assert ended == [42.0]
+
+
+@pytest.mark.soak
 def test_streams_side_by_side_killed_amid_fifty_micro_batches_take_each_file_once(here):
     here.job("bronze_others", BRONZE.replace("landing", "others").replace("bronze.events", "bronze.others"))
     land(here, *range(50))

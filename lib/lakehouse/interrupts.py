@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_ONE = 1.0  # seconds in which signals are one: a terminal sends Ctrl-C to Python and to the JVM, and both tell
+_ONE = 1.0  # seconds in which signals are one: a starter may pass on what a terminal sends to all
 
 
 def end_on_signals() -> None:
@@ -45,23 +45,28 @@ def restore() -> None:
 
 @dataclass
 class Handler:
-    """Tells of the first signal, and ends the process at the second; for Python and, as Java's interface, for the JVM."""
+    """Tells of the first signal, and ends the process at the second; for Python and, as Java's interface, for the JVM.
+
+    A terminal sends Ctrl-C to both, and where the machine is busy the second hears of it much later.
+    """
 
     told: Event
-    _first: float | None = field(default=None)
+    _heard: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, number: int = 0, frame: FrameType | None = None) -> None:
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now
-            self.told.set()
-            os.write(2, b"ending after the micro-batch in hand; once more ends at once\n")
-        elif now - self._first > _ONE:
-            _end(number, frame)
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self._hear("python")
 
     def handle(self, _signal: Any) -> None:
         """What the JVM calls."""
-        self()
+        self._hear("jvm")
+
+    def _hear(self, who: str) -> None:
+        now, is_first = time.monotonic(), not self._heard
+        if now - self._heard.setdefault(who, now) > _ONE:
+            _end(0, None)
+        if is_first:
+            self.told.set()
+            os.write(2, b"ending after the micro-batch in hand; once more ends at once\n")
 
     class Java:
         """How py4j knows the interface."""

@@ -25,6 +25,8 @@ def metrics(values: Sequence[Column], kinds: Sequence[DataType]) -> list[Column]
     for index, (value, kind) in enumerate(zip(values, kinds, strict=True)):
         if isinstance(kind, TimestampType):
             value = F.unix_micros(value)  # Python would read a timestamp in its own time zone
+        if isinstance(kind, DateType):
+            value = F.unix_date(value)  # Python knows no year before 1 or after 9999
         if isinstance(kind, _RANGED):
             found += [F.min(value).alias(f"min{index}"), F.max(value).alias(f"max{index}")]
     return found
@@ -55,5 +57,5 @@ def _literal(value: Any, kind: DataType) -> str:
     if isinstance(kind, TimestampType):
         return f"timestamp_micros({value})"
     if isinstance(kind, DateType):
-        return f"DATE '{value}'"
+        return f"date_from_unix_date({value})"
     return f"CAST({value} AS {kind.simpleString()})"

@@ -58,7 +58,7 @@ def apply(
     write, notes = remembering(df, write, log, (*shape.keys, *shape.kept), conditions)
     target = Target(write, table, before, log, shape, meaning, _retention(options, df, log, table))
     given, ignored = _given(df, target, deletes, truncates)
-    batch = materialised(given, target.shape, write, table)
+    batch = materialised(given, known, shape, write, table)
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored, notes=notes)
     with sized(write.spark, None if batch.truncates else batch.rows):
@@ -85,7 +85,7 @@ def _given(
     found = events(df, target.shape, deletes, truncates)
     rows, ignored = aligned(found, target.before, target.write, target.table, types=False, carried=hidden(found))
     allowed = target.write.settings.type_widening
-    keyed = Keyed(target.shape.keys, target.write.masked)
+    keyed = Keyed(target.shape.keys, target.write.masked, target.shape.sequence)
     return widened(rows, target.log.schema, allowed=allowed, table=target.table, keyed=keyed), tuple(ignored)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -30,10 +31,11 @@ class Batch:
     span: Span | None = None
 
 
-def materialised(given: DataFrame, shape: Shape, write: Write, table: str) -> Batch:
-    """Reads the batch once; raises DataError for events that have no place, naming up to five."""
+def materialised(given: DataFrame, known: Sequence[str], shape: Shape, write: Write, table: str) -> Batch:
+    """Reads the batch once; `known` are the columns of earlier events. Raises DataError for events that have no place,
+    naming up to five."""
     kinds = [given.schema[name].dataType for name in shape.keys]
-    spanned = spanning(given, shape, write)
+    spanned = spanning(given, known, shape, write)
     aggregates = [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(invalid(shape)).alias("invalid"),

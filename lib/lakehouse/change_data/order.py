@@ -1,18 +1,19 @@
 """Whether a batch is newer than every event before it: a history then goes on from its open rows, whatever came earlier.
 
 The newest sequence so far is noted beside the events; of several columns it is the first one's, so that equal ones do not
-count as newer. A type that Python orders otherwise than Spark, or a personal value, is not noted: then nothing is known.
+count as newer. A type that Python orders otherwise than Spark, or a personal value, is not noted: then nothing is known,
+nor will it be later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse.frames import HIDDEN_PREFIX, col
@@ -21,11 +22,11 @@ from lakehouse.history.shape import Shape
 from lakehouse.key_ranges import metrics
 from lakehouse.targets import Write
 
-NEWEST = "newest"
+NEWEST = "newest_sequence"
 """In the note beside events: the greatest sequence of all that ever came."""
 
 _LONG = 100  # characters
-_LOWEST, _HIGHEST = f"{HIDDEN_PREFIX}lowest", f"{HIDDEN_PREFIX}highest"
+_LOWEST, _HIGHEST, _GAPS = f"{HIDDEN_PREFIX}lowest", f"{HIDDEN_PREFIX}highest", f"{HIDDEN_PREFIX}gaps"
 
 _Value = int | Decimal | str
 
@@ -52,29 +53,33 @@ class Span:
         return type(self.highest)(note[NEWEST])
 
 
-def spanning(events: DataFrame, shape: Shape, write: Write) -> list[Column]:
-    """The aggregates that `span` needs; none where the newest sequence cannot be noted."""
-    if write.masked & {*shape.sequence}:
+def spanning(events: DataFrame, known: Sequence[str], shape: Shape, write: Write) -> list[Column]:
+    """The aggregates that `span` needs; none where the newest sequence cannot be noted, or does not say all: `known` are
+    the columns that earlier events had, and the rows that they made follow from one that is kept no more."""
+    stay = {name.lower() for name in (*shape.keys, *shape.kept)}
+    if write.masked & {*shape.sequence} or not {name.lower() for name in known} <= stay:
         return []
     value, kind = col(SEQUENCE), events.schema[SEQUENCE].dataType
     if isinstance(kind, StructType):
         value, kind = value.getField(kind.fields[0].name), kind.fields[0].dataType
     if kind.typeName() == "string" and kind.simpleString() != "string":  # in an order of its own
         return []
-    return [found.alias(name) for found, name in zip(metrics([value], [kind]), (_LOWEST, _HIGHEST), strict=False)]
+    found = zip(metrics([value], [kind]), (_LOWEST, _HIGHEST), strict=False)
+    return [*(bound.alias(name) for bound, name in found), F.count_if(value.isNull()).alias(_GAPS)]
 
 
 def span(found: Mapping[str, Any]) -> Span | None:
-    """The span out of what `spanning` found; None where it is not known."""
+    """The span out of what `spanning` found; None where it is not known: a NULL within a struct is the lowest of all."""
+    if found.get(_GAPS):
+        return None
     lowest, highest = (_noted(found.get(name)) for name in (_LOWEST, _HIGHEST))
     return None if lowest is None or highest is None else Span(lowest, highest)
 
 
 def _noted(value: Any) -> _Value | None:
-    """A date as text, which sorts like it; None for text that is long, or that came with bytes that are no text."""
-    if isinstance(value, str) and (len(value) > _LONG or "\N{REPLACEMENT CHARACTER}" in value):
-        return None
-    return value.isoformat() if isinstance(value, date) else value
+    """None for text that is long, or that came with bytes that are no text."""
+    is_unfit = isinstance(value, str) and (len(value) > _LONG or "\N{REPLACEMENT CHARACTER}" in value)
+    return None if is_unfit else value
 
 
 def _ordered(value: _Value) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from lakehouse import lake
 from lakehouse.change_data import event_log
@@ -103,9 +104,19 @@ def _goes_on(batch: Batch, target: Target) -> bool:
         return False
     if not shape.versioned:
         return True
-    # a start that is yet to be widened is another type, one that may be NULL is not
-    start, order = before.schema[shape.start].dataType, batch.events.schema[SEQUENCE].dataType
-    return start.simpleString() == order.simpleString()
+    return _kinds(before.schema).items() >= _needed_kinds(batch, target).items()
+
+
+def _needed_kinds(batch: Batch, target: Target) -> dict[str, str]:
+    """What the columns of a target are that holds all that earlier events said: not one of them is gone or yet to be widened."""
+    shape, known = target.shape, _kinds(target.log.schema)
+    kinds = {**known, **_kinds(batch.events.schema)}
+    names = [name.lower() for name in (*shape.keys, *shape.kept)]
+    return {**{name: kinds[name] for name in names if name in known}, shape.start.lower(): kinds[SEQUENCE]}
+
+
+def _kinds(schema: StructType) -> dict[str, str]:
+    return {column.name.lower(): column.dataType.simpleString() for column in schema}
 
 
 def _continued(batch: Batch, opened: DataFrame, target: Target) -> DataFrame:
@@ -135,7 +146,10 @@ def _known(batch: Batch, target: Target, truncating: bool) -> DataFrame | None:
 
 def _history(batch: Batch, known: DataFrame | None, target: Target, truncating: bool) -> DataFrame:
     """Every event of the batch's keys, known or new, with what it makes of its key's history; lazy."""
-    found = batch.events.withColumn(NEW, F.lit(True))
+    lacking = [field for field in target.log.schema if field.name in {*target.shape.kept} - {*batch.events.columns}]
+    found = batch.events.withColumns(
+        {NEW: F.lit(True), **{field.name: F.lit(None).cast(field.dataType) for field in lacking}}
+    )
     if known is not None:
         found = known.unionByName(found, allowMissingColumns=True)
     elif target.before is None and batch.rows > FEW:  # the target's first files, each with its own range of keys

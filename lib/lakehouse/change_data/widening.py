@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -11,15 +11,17 @@ from pyspark.sql.types import DataType, StructField, StructType
 from lakehouse.column_types import as_type, changes, wider
 from lakehouse.errors import SinkError
 from lakehouse.frames import FILE, HIDDEN_PREFIX, NAMED, any_null, col, named
+from lakehouse.history.events import SEQUENCE
 from lakehouse.history.shape import PREVIOUS, Shape
 
 
 @dataclass(frozen=True)
 class Keyed:
-    """What names a row in an error: its keys, and which columns show no value."""
+    """What names a row and its order in an error: its keys, which columns show no value, and those that order the events."""
 
     keys: Sequence[str]
     masked: Collection[str]
+    sequence: Sequence[str] = ()
 
 
 def target_types(events: DataFrame, shape: Shape) -> StructType:
@@ -35,7 +37,8 @@ def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str, ke
     Raises SinkError naming each column whose type changed where that is not `allowed`, or no type holds both, and the
     first rows that have a value of the new type.
     """
-    chosen, problems = _chosen(rows, known, allowed=allowed, table=table)
+    names = {SEQUENCE: ", ".join(keyed.sequence)} if keyed else {}
+    chosen, problems = _chosen(rows, known, allowed=allowed, table=table, names=names)
     if problems:
         raise SinkError("; ".join(problems.values()) + (_rows_named(rows, list(problems), keyed) if keyed else ""))
     return rows.select(
@@ -47,7 +50,7 @@ def widened(rows: DataFrame, known: StructType, *, allowed: bool, table: str, ke
 
 
 def _chosen(
-    rows: DataFrame, known: StructType, *, allowed: bool, table: str
+    rows: DataFrame, known: StructType, *, allowed: bool, table: str, names: Mapping[str, str]
 ) -> tuple[dict[str, DataType], dict[str, str]]:
     """The columns that get another type, and what is wrong with those that cannot."""
     there = {field.name.lower(): field.dataType for field in known}
@@ -64,7 +67,8 @@ def _chosen(
             chosen[field.name] = common
             continue
         hint = "cast it" if common is None else "cast it, or set type_widening: true on the sink"
-        said = f"column '{field.name}' is {before.simpleString()} in {table} and now {after.simpleString()}"
+        name = names.get(field.name, field.name)
+        said = f"column '{name}' is {before.simpleString()} in {table} and now {after.simpleString()}"
         problems[field.name] = f"{said}; {hint}"
     return chosen, problems
 
