@@ -98,6 +98,7 @@ CHANGES = [
     Case("in_order_some_tracked_nulls_ignored", "scd2",
          {**DROPPED, "ignore_null_updates": True, "track_history_except_column_list": ["address", "qty"]}, nulls=0.6,
          batches=5, in_order=True, rare=True),
+    Case("in_order", "scd1", DROPPED, batches=4, in_order=True),
     Case("in_order_columns_come_and_go", "scd1", DROPPED, batches=4, missing={0: {"name", "tags"}, 2: {"name", "active"}},
          in_order=True),
     Case("in_order_truncates", "scd1", {**DELETES, "apply_as_truncates": "op = 'T'"}, truncates=3, batches=5, in_order=True,

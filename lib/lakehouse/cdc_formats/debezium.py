@@ -159,8 +159,8 @@ def _is_skipped(records: DataFrame, op: Column) -> Column:
     own = own_columns(records)
     said = [col(name).isNotNull() for name in visible(records) if name not in own and name.lower() != "schema"]
     text = F.trim(corrupt_text(records))
-    nothing = F.when(text.isNull(), ~reduce(Column.__or__, said, F.lit(False))).otherwise(text == "null")
+    empty = ~reduce(Column.__or__, said, F.lit(False))
     if _is_text(records):
         empty = F.coalesce(F.trim(col("value").cast("string")).isin("", "null"), F.lit(True))
-        nothing = F.when(text.isNull(), empty).otherwise(text == "null")
+    nothing = F.when(text.isNull(), empty).otherwise(text == "null")
     return F.coalesce(op == _MESSAGE, F.lit(False)) | nothing
