@@ -8,7 +8,7 @@ import json
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import ConfigError, SinkError, lake, read_table
+from lakehouse import ConfigError, SinkError, lake, read_table, table_checks
 from lakehouse.cli import command
 from lakehouse.config.contract import Contract, fingerprint
 from lakehouse.config.jobs import load_mapping
@@ -243,7 +243,7 @@ GOOD = {
 
 
 def checks(spark, project):
-    return lake.checks(lake.snapshot(spark, str(project.lake / "silver/orders")).properties)
+    return table_checks.checks(lake.snapshot(spark, str(project.lake / "silver/orders")).properties)
 
 
 def test_a_table_can_hold_what_the_contract_says_of_the_columns_that_stay(spark, project, monkeypatch, capsys):

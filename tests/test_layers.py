@@ -23,7 +23,7 @@ LAYERS = {
     -1: "redaction",
     0: "errors holding html_pages log measures sample_data sql_text tables",
     1: "column_types frames interrupts observations outages refusals registry spark_errors storage terminal",
-    2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_layout text_files typed_files",
+    2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_checks table_layout text_files typed_files",
     3: "batch_log cdc_formats conform databases diagnosis expectations kafka lake landing profiling rule_results table_log transforms upserts",
     4: "new_files planning sources targets",
     5: "change_data contracts quarantine reports",

@@ -14,12 +14,11 @@ from pyspark.sql.types import StructType
 
 from lakehouse.commits import Commit
 from lakehouse.frames import quoted
-from lakehouse.sql_text import bare, text_literal
+from lakehouse.sql_text import text_literal
 
 _META = "spark.databricks.delta.commitInfo.userMetadata"
 _APP = "spark.databricks.delta.write.txnAppId"
 _VERSION = "spark.databricks.delta.write.txnVersion"
-_CHECK = "delta.constraints."
 # bytes of files that are decoded sooner than a plan that leaves out some of their rows is compiled
 _LITTLE = 32 * 2**20
 
@@ -151,13 +150,41 @@ def stream(spark: SparkSession, path: str) -> DataFrame:
 def save(
     df: DataFrame, path: str, commit: Commit, *, mode: str, partition_by: Sequence[str] = (), options: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Appends to or overwrites a table, once for this identity where it has one; makes the table where there is none."""
-    writer = df.write.format("delta").mode(mode).options(**(options or {})).option("userMetadata", commit.metadata)
+    """Appends to or overwrites a table, once for this identity where it has one; makes the table where there is none.
+
+    An identity that Delta is told of it looks up in all that the table's log says of its files, at every commit: an append
+    looks it up by itself.
+    """
+    given = {**(options or {}), "userMetadata": commit.metadata}
     if commit.app_id:
-        writer = writer.option("txnAppId", commit.app_id).option("txnVersion", commit.batch)
+        given |= {"txnAppId": commit.app_id, "txnVersion": str(commit.batch)}
+        log = _log(df.sparkSession, path)
+        if mode == "append" and log.unsafeVolatileSnapshot().version() >= 0:
+            _append(df, log, commit, partition_by, given)
+            return
+    writer = df.write.format("delta").mode(mode).options(**given)
     if partition_by:
         writer = writer.partitionBy(*partition_by)
     writer.save(path)
+
+
+def _append(df: DataFrame, log: Any, commit: Commit, partition_by: Sequence[str], options: Mapping[str, str]) -> None:
+    """What Delta's own writer does, but for its look for the identity."""
+    jvm: Any = df.sparkSession._jvm
+    session, delta = df.sparkSession._jsparkSession, jvm.org.apache.spark.sql.delta
+    utils, none, some = jvm.org.apache.spark.api.python.PythonUtils, jvm.scala.Option.empty(), jvm.scala.Option.apply
+    mode, columns, tags = jvm.org.apache.spark.sql.SaveMode.Append, utils.toSeq([*partition_by]), utils.toScalaMap({})
+    given = delta.DeltaOptions(utils.toScalaMap(dict(options)), session.sessionState().conf())
+    write = delta.commands.WriteIntoDelta(log, mode, given, columns, tags, df._jdf, none, none, False)
+    evolves = some(True) if given.canMergeSchema() else none
+    operation = getattr(delta, "DeltaOperations$Write")(
+        mode, some(columns), none, some(commit.metadata), none, none, evolves, none, none
+    )
+    transaction = log.startTransaction(none, none)
+    if _batches(transaction.snapshot()).get(commit.app_id, -1) >= commit.batch:
+        return
+    found = write.writeAndReturnCommitData(transaction, session, none, False)
+    transaction.commitIfNeeded(found.actions(), operation, found.stringTags())
 
 
 def merge(
@@ -198,42 +225,6 @@ def with_identity(spark: SparkSession, commit: Commit, write: Any) -> None:
 def delete_where(spark: SparkSession, path: str, condition: str, commit: Commit) -> None:
     """Deletes the rows of a condition, once for this identity."""
     with_identity(spark, commit, lambda: DeltaTable.forPath(spark, path).delete(condition))
-
-
-def require_constraints(
-    spark: SparkSession, path: str, constraints: Mapping[str, str], have: Mapping[str, str], *, ours: str | None = None
-) -> None:
-    """Gives the table each CHECK constraint that it does not have so yet; those whose names begin with `ours` and that
-    are not asked for are taken off. `have`: the table's properties."""
-    other = other_checks(constraints, have)
-    gone = [*(other & checks(have).keys()), *unasked_checks(constraints, have, ours)]
-    changes = [f"DROP CONSTRAINT {quoted(name)}" for name in gone]
-    changes += [
-        f"ADD CONSTRAINT {quoted(name)} CHECK ({condition})"
-        for name, condition in constraints.items()
-        if name.lower() in other
-    ]
-    if changes:
-        plain = spark.newSession()  # a job's own session takes no path for a table's name
-        for change in changes:
-            plain.sql(f"ALTER TABLE delta.{quoted(path)} {change}")
-
-
-def other_checks(constraints: Mapping[str, str], properties: Mapping[str, str]) -> set[str]:
-    """The names, in small letters, of those constraints that a table does not have, or under another condition."""
-    there = checks(properties)  # as Delta keeps them: a blank between any two words
-    return {name.lower() for name, sql in constraints.items() if bare(there.get(name.lower(), "")) != bare(sql)}
-
-
-def unasked_checks(constraints: Mapping[str, str], properties: Mapping[str, str], ours: str | None) -> list[str]:
-    """The table's constraints whose names begin with `ours` and that are not asked for; without `ours` none."""
-    asked_for = {name.lower() for name in constraints}
-    return [name for name in checks(properties) if ours is not None and name.startswith(ours) and name not in asked_for]
-
-
-def checks(properties: Mapping[str, str]) -> dict[str, str]:
-    """A table's CHECK constraints by name, in small letters."""
-    return {key.removeprefix(_CHECK): sql for key, sql in properties.items() if key.startswith(_CHECK)}
 
 
 def allow_widening(spark: SparkSession, table: Snapshot) -> None:

@@ -14,7 +14,8 @@ from lakehouse.column_types import require_same_types
 from lakehouse.commits import Commit, CommitInfo, find_commit
 from lakehouse.errors import ConfigError, LakehouseError, SinkError
 from lakehouse.frames import col, visible
-from lakehouse.lake import Snapshot, allow_widening, clustering, create, read, require_constraints, save, snapshot
+from lakehouse.lake import Snapshot, allow_widening, clustering, create, read, save, snapshot
+from lakehouse.table_checks import require_checks
 from lakehouse.table_layout import cluster, require_partitions
 from lakehouse.tables import Layout
 
@@ -175,7 +176,7 @@ def save_rows(
         if settings.comment or settings.constraints or settings.cluster_by:  # which a frame's writer does not apply
             create(write.spark, path, rows.schema, comment=settings.comment, properties=table_properties(settings, rows.schema),
                    partition_by=settings.partition_by, cluster_by=settings.cluster_by)  # fmt: skip
-            require_constraints(write.spark, path, settings.constraints, {})  # an existing table's: see `constrained`
+            require_checks(write.spark, path, settings.constraints, {})  # an existing table's: see `constrained`
         else:
             given |= table_properties(settings, rows.schema)
     else:
@@ -199,7 +200,7 @@ def constrained(write: Write, table: str) -> None:
         return
     before = snapshot(write.spark, write.layout.table(table))
     if before is not None:
-        require_constraints(
+        require_checks(
             write.spark, before.path, settings.constraints, before.properties, ours=settings.constraint_prefix
         )
 

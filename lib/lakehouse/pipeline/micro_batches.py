@@ -38,8 +38,17 @@ from lakehouse.pipeline.stream_losses import require_nothing_lost
 from lakehouse.planning.plan import Plan
 from lakehouse.registry import call_options
 from lakehouse.runs import Input
+from lakehouse.tables import is_remote
 
 _LOOK = 0.5  # seconds between two looks whether a query is to end
+# On a local disk Hadoop asks a process of its own about each file that its newer interface renames, eight of them a file;
+# and what it keeps beside each file is checksum enough.
+_LOCAL = {
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
+    "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
+}
 
 
 class _Told(Exception):
@@ -139,7 +148,7 @@ def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
             # Python says of it by a pattern that takes one frame of the stack a letter
             raise RuntimeError(type(error).__name__) from None
 
-    writer = stream.writeStream.foreachBatch(take).option("checkpointLocation", f"{run.folder}/stream")
+    writer = stream.writeStream.foreachBatch(take).option("checkpointLocation", _checkpoint(run))
     query = writer.trigger(**_trigger(run, ending)).queryName(f"{run.plan.name} {run.record.run_id}").start()
     earlier = run.measured
     run.measured = lambda: [*earlier(), *(json.loads(item.json) for item in query.recentProgress)]
@@ -152,6 +161,14 @@ def _ended_query(run: Run, stream: DataFrame, ending: Ending) -> StreamingQuery:
         if query.isActive:
             query.stop()
     return query
+
+
+def _checkpoint(run: Run) -> str:
+    """The folder of Spark's checkpoint; the session is told how its files are written there."""
+    for key, value in ({} if is_remote(run.folder) else _LOCAL).items():
+        if key not in run.plan.job.config.spark:
+            run.spark.conf.set(key, value)
+    return f"{run.folder}/stream"
 
 
 def _trigger(run: Run, ending: Ending) -> dict[str, Any]:

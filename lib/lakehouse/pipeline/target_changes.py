@@ -20,6 +20,7 @@ from lakehouse.history.snapshots import IS_DELETED
 from lakehouse.lake import Snapshot
 from lakehouse.planning.changes import Action, ColumnChange, Kind, TableChange
 from lakehouse.planning.plan import KEEP_EVENTS, Plan, SinkStep, Step
+from lakehouse.table_checks import other_checks, unasked_checks
 from lakehouse.table_layout import require_partitions
 from lakehouse.targets import Settings
 
@@ -139,11 +140,11 @@ def _settings(plan: Plan, settings: Settings, before: Snapshot, *, replaces: boo
     asked = [name.lower() for name in settings.partition_by]
     if replaces and asked and asked != [name.lower() for name in before.partitions]:
         yield f"partitioned by {', '.join(settings.partition_by)} (was: {', '.join(before.partitions) or 'nothing'})"
-    other = lake.other_checks(settings.constraints, before.properties)
+    other = other_checks(settings.constraints, before.properties)
     for name, condition in settings.constraints.items():
         if name.lower() in other:
             yield f"constraint {name}: {condition}"
-    for name in lake.unasked_checks(settings.constraints, before.properties, settings.constraint_prefix):
+    for name in unasked_checks(settings.constraints, before.properties, settings.constraint_prefix):
         yield f"no constraint {name} any more"
     for name, version in contract_properties(plan).items() if plan.contract is not None else ():
         if name.endswith(".version") and before.properties.get(name) not in (None, version):
