@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from broker import Broker, kafka_broker
 
 EVENTS, DAYS = 1_000_000, 4
+SMALL, BATCHES = 1_000, 15
 LATE = 0.01
 SECONDS, PER_SECOND = 60, 1_000
 FIELDS = "event_id bigint, order_id string, event_type string, event_time timestamp, amount decimal(12,2)"
@@ -58,7 +59,8 @@ sink:
 
 
 def figures(folder: Path, size: Size) -> Iterator[Figure]:
-    """Events of four days in two micro-batches, as they come and with some that are too late; then events as they happen."""
+    """Events of four days in micro-batches small and large, as they come and with some that are too late; then events as they
+    happen."""
     spark = get_spark("benchmark streams")
     yield from _deduplicated(spark, folder, size)
     with kafka_broker() as broker:
@@ -66,26 +68,28 @@ def figures(folder: Path, size: Size) -> Iterator[Figure]:
 
 
 def _deduplicated(spark: SparkSession, folder: Path, size: Size) -> Iterator[Figure]:
-    number = size.rows(EVENTS)
-    for late, limit in ((0.0, 1.5), (LATE, 2.0)):
-        place = folder / f"events-{late}"
-        for half in range(2):
-            _events(spark, number, half, late).write.mode("append").format("delta").save(str(place))
+    for batches, rows, late, limit in (
+        (BATCHES, SMALL, 0.0, 1.5), (BATCHES, SMALL, LATE, 2.0), (2, EVENTS // 2, 0.0, 1.5), (2, EVENTS // 2, LATE, 2.0),
+    ):  # fmt: skip
+        rows = size.rows(rows)
+        place = folder / f"events-{batches}-{late}"
+        for batch in range(batches):
+            _events(spark, rows * batches, batch, batches, late).write.mode("append").format("delta").save(str(place))
         sides = [
             _job(folder, place, APPEND + DEDUPLICATE), _job(folder, place, APPEND), _bare(spark, folder, place)
         ]  # fmt: skip
         medians(sides, 1)
         ours, plain, bare = medians(sides, size.pairs)
-        what = f"{number:,} events{f', {late:.0%} of the second half late' if late else ''}"
+        what = f"{batches} micro-batches of {rows:,}{f', {late:.0%} of the second half late' if late else ''}"
         said = f"Spark's own deduplication, without rules and without the late rows: {bare.cpu / plain.cpu:.2f}x CPU"
         yield Figure(f"deduplicate within a watermark / append ({what})", ours, plain, cpu_limit=limit, said=said)
 
 
-def _events(spark: SparkSession, number: int, half: int, late: float) -> DataFrame:
-    """Half of the events in order of time, one in fifty twice; a share of the second half older than any event before."""
-    numbers = spark.range(number * half // 2, number * (half + 1) // 2, 1, 1)
+def _events(spark: SparkSession, number: int, batch: int, batches: int, late: float) -> DataFrame:
+    """A batch of the events in order of time, one in fifty twice; in the second half a share is older than any event before."""
+    numbers = spark.range(number * batch // batches, number * (batch + 1) // batches, 1, 1)
     event, second = "id - if(id % 50 = 1, 1, 0)", f"1767225600 + id * {DAYS * 86400} div {number}"
-    is_late = f"{half} = 1 and hash(id) % 1000 between 0 and {int(late * 1000) - 1}"
+    is_late = f"{2 * batch >= batches} and hash(id) % 1000 between 0 and {int(late * 1000) - 1}"
     return numbers.selectExpr(
         f"{event} event_id",
         "concat('O', id div 3) order_id",

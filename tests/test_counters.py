@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import holding, rule_results
+from lakehouse import holding, lake, rule_results
 from lakehouse.batches import evidence
 from lakehouse.change_data import event_log
+from lakehouse.commits import Commit
 from lakehouse.tables import Layout
 
 ROWS = "rows: {{schema: 'id int, v int', rows: {rows}}}"
@@ -99,6 +100,48 @@ def test_a_batch_is_one_commit_and_nothing_new_is_none(project, spark):
     before = jobs_run(spark)
     project.run("t")
     assert jobs_run(spark) == before, "nothing new is found without a Spark job"
+
+
+APPEND = """
+layer: bronze
+source:
+  files: {path: landing, format: parquet}
+read: incremental
+schema: "id int, v int"
+sink:
+  append: {table: bronze.t}
+"""
+
+
+def test_an_append_looks_at_no_file_of_its_table_and_is_made_once(project, spark):
+    project.job("t", APPEND)
+    jobs = []
+    for number in range(4):
+        land(project, spark, number, number * 10, number * 10 + 10)
+        before = jobs_run(spark)
+        project.run("t")
+        jobs.append(jobs_run(spark) - before)
+    assert max(jobs[1:]) <= 2, jobs  # the rows are written, what there is of them is counted
+    path = str(project.lake / "bronze/t")
+    last = lake.snapshot(spark, path)
+    (app, batch), *others = last.batches.items()
+    assert not others
+    lake.save(spark.range(5).selectExpr("cast(id as int) id"), path, Commit(app, batch), mode="append")
+    assert lake.snapshot(spark, path).version == last.version, "this very batch is in"
+    assert DeltaTable(path).transaction_version(app) == batch
+    wider = spark.range(5).selectExpr("cast(id as int) id", "'x' more")
+    lake.save(wider, path, Commit(app, batch + 1), mode="append", options={"mergeSchema": "true"})
+    assert lake.snapshot(spark, path).schema.names[-1] == "more"
+    assert lake.snapshot(spark, path).batches == {app: batch + 1}
+
+
+def test_an_append_to_a_partitioned_table_lays_its_rows_where_they_belong(spark, tmp_path):
+    path = str(tmp_path / "t")
+    for batch in range(2):
+        rows = spark.range(4).selectExpr("id", "id % 2 as part")
+        lake.save(rows, path, Commit("job/t", batch), mode="append", partition_by=["part"])
+    assert all("/part=" in file for file in DeltaTable(path).file_uris())
+    assert spark.read.format("delta").load(path).where("part = 1").count() == 4
 
 
 @pytest.fixture
