@@ -135,6 +135,17 @@ def test_an_append_looks_at_no_file_of_its_table_and_is_made_once(project, spark
     assert lake.snapshot(spark, path).batches == {app: batch + 1}
 
 
+def test_an_append_goes_by_the_settings_of_its_rows_session(spark, tmp_path):
+    own = spark.newSession()
+    own.conf.set("spark.sql.session.timeZone", "America/New_York")
+    path = str(tmp_path / "t")
+    for batch in range(2):
+        rows = own.range(1).selectExpr("id", "timestamp_seconds(0) at")
+        spark.createDataFrame([(1,)], "id int")  # which makes this session the thread's
+        lake.save(rows, path, Commit("job/t", batch), mode="append", partition_by=["at"])
+    assert len({file.split("/at=")[1].split("/")[0] for file in DeltaTable(path).file_uris()}) == 1
+
+
 def test_an_append_to_a_partitioned_table_lays_its_rows_where_they_belong(spark, tmp_path):
     path = str(tmp_path / "t")
     for batch in range(2):

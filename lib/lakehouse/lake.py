@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,12 +161,29 @@ def save(
         given |= {"txnAppId": commit.app_id, "txnVersion": str(commit.batch)}
         log = _log(df.sparkSession, path)
         if mode == "append" and log.unsafeVolatileSnapshot().version() >= 0:
-            _append(df, log, commit, partition_by, given)
+            with _active(df.sparkSession):
+                _append(df, log, commit, partition_by, given)
             return
     writer = df.write.format("delta").mode(mode).options(**given)
     if partition_by:
         writer = writer.partitionBy(*partition_by)
     writer.save(path)
+
+
+@contextmanager
+def _active(spark: SparkSession) -> Iterator[None]:
+    """The session as the one that Delta goes by, whichever was the last that this thread made or used."""
+    jvm: Any = spark._jvm
+    sessions = jvm.org.apache.spark.sql.classic.SparkSession
+    before = sessions.getActiveSession()
+    sessions.setActiveSession(spark._jsparkSession)
+    try:
+        yield
+    finally:
+        if before.isDefined():
+            sessions.setActiveSession(before.get())
+        else:
+            sessions.clearActiveSession()
 
 
 def _append(df: DataFrame, log: Any, commit: Commit, partition_by: Sequence[str], options: Mapping[str, str]) -> None:
