@@ -81,3 +81,8 @@ def held(rows: DataFrame, *counted: Column) -> tuple[DataFrame, dict[str, Any]]:
     with set_for(rows.sparkSession, _CONSTRAINTS):
         found = kept(rows.observe(observed, *counted) if counted else rows)
     return found, dict(observed.get) if counted else {}
+
+
+def together(rows: DataFrame, number: int) -> DataFrame:
+    """The rows of one task where there are few (`number`, 0: any number): each task that writes leaves a file."""
+    return rows.coalesce(1) if 0 < number <= FEW else rows

@@ -191,16 +191,16 @@ def _append(df: DataFrame, log: Any, commit: Commit, partition_by: Sequence[str]
     jvm: Any = df.sparkSession._jvm
     session, delta = df.sparkSession._jsparkSession, jvm.org.apache.spark.sql.delta
     utils, none, some = jvm.org.apache.spark.api.python.PythonUtils, jvm.scala.Option.empty(), jvm.scala.Option.apply
-    mode, columns, tags = jvm.org.apache.spark.sql.SaveMode.Append, utils.toSeq([*partition_by]), utils.toScalaMap({})
+    transaction = log.startTransaction(none, none)
+    if _batches(transaction.snapshot()).get(commit.app_id, -1) >= commit.batch:
+        return
+    mode, columns, empty = jvm.org.apache.spark.sql.SaveMode.Append, utils.toSeq([*partition_by]), utils.toScalaMap({})
     given = delta.DeltaOptions(utils.toScalaMap(dict(options)), session.sessionState().conf())
-    write = delta.commands.WriteIntoDelta(log, mode, given, columns, tags, df._jdf, none, none, False)
+    write = delta.commands.WriteIntoDelta(log, mode, given, columns, empty, df._jdf, none, none, False)
     evolves = some(True) if given.canMergeSchema() else none
     operation = getattr(delta, "DeltaOperations$Write")(
         mode, some(columns), none, some(commit.metadata), none, none, evolves, none, none
     )
-    transaction = log.startTransaction(none, none)
-    if _batches(transaction.snapshot()).get(commit.app_id, -1) >= commit.batch:
-        return
     found = write.writeAndReturnCommitData(transaction, session, none, False)
     transaction.commitIfNeeded(found.actions(), operation, found.stringTags())
 

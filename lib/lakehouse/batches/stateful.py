@@ -23,7 +23,7 @@ from lakehouse.batches.tally import failing_value, most_frequent, sample_of
 from lakehouse.errors import DataError
 from lakehouse.event_time import COUNTED, window_ends
 from lakehouse.frames import EXTRA, FATE, ORIGIN, REASONS, ROW, col
-from lakehouse.holding import FEW, kept
+from lakehouse.holding import kept, together
 from lakehouse.lake import snapshot
 from lakehouse.planning.plan import Plan, SinkStep
 from lakehouse.quality import DROPPED, FAILED, QUARANTINED, VALID, WARNED
@@ -66,7 +66,7 @@ def process_stateful(batch: Batch, rows: DataFrame, seen: Seen) -> Outcome:
     held = _held(batch, rows, seen)
     known = Taken(held.counts, held.dimensions)
     _require_gate(batch, held, known, seen)
-    found = held.rows.coalesce(1) if held.figures.get("given", 0) <= FEW else held.rows  # a task would leave a file
+    found = together(held.rows, held.figures.get("given", 0))
     given = _finished(batch, found.where(col(GIVEN).isNotNull()).select(f"{GIVEN}.*").drop(COUNTED))
     require_sink_columns(plan, given)
     written = [_write(batch, rows, given, sink, held, known) for sink in plan.sinks]

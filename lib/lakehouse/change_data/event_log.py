@@ -20,7 +20,7 @@ from lakehouse.change_data.order import Span
 from lakehouse.commits import Commit, CommitInfo, latest_note, newest
 from lakehouse.errors import SinkError
 from lakehouse.frames import HIDDEN_PREFIX, quoted
-from lakehouse.holding import FEW, held
+from lakehouse.holding import held, together
 from lakehouse.runs import open_table
 from lakehouse.storage import delete_tree
 from lakehouse.tables import Layout
@@ -175,8 +175,7 @@ def append(
     }
     # no identity: an event that is in twice counts once
     commit = replace(write.commit, app_id="", note=note)
-    rows = events.coalesce(1) if 0 < number <= FEW else events
-    lake.save(rows, log.path, commit, mode="append", options=options)
+    lake.save(together(events, number), log.path, commit, mode="append", options=options)
     return note
 
 
