@@ -476,6 +476,9 @@ def test_a_job_is_found_by_name_from_any_folder_of_its_project(project):
     assert find_job("some/where.yml", inner) == Path("some/where.yml")
     with pytest.raises(ConfigError, match=r"no job 'order' in .*/conf\. Did you mean 'orders'\? Known: orders\."):
         find_job("order", inner)
+    (project.root / "conf/more.yaml").write_text(file.read_text())
+    with pytest.raises(ConfigError, match=r"conf/more\.yaml: .* ends in \.yml; rename it, or run it by its path"):
+        find_job("more", inner)
 
 
 # --- identity

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import ConfigError, registry
 from lakehouse.frames import FATE, REASON_TYPE, REASONS
-from lakehouse.quality import FATES, VALID, Check, with_fate, with_reasons
+from lakehouse.quality import FATES, VALID, Check, reasons_of, with_fate
 from lakehouse.registry import Dimension
 from lakehouse.session import job_session
 
@@ -52,6 +52,11 @@ def check(
 def frame(session, kind: str, values: Sequence[Any]) -> DataFrame:
     df = session.createDataFrame([(index, value) for index, value in enumerate(values)], f"i int, x {kind}")
     return df.withColumn(REASONS, F.array().cast(REASON_TYPE))
+
+
+def judged(rows: DataFrame, checks: Sequence[Check]) -> DataFrame:
+    """The rows with their fate and every reason."""
+    return with_fate(rows, checks).withColumn(REASONS, reasons_of(checks))
 
 
 def broken(session, kind: str, values: Sequence[Any], checks: Sequence[Check]) -> list[Any]:
@@ -279,7 +284,7 @@ def test_a_where_keeps_an_expression_from_erring(session):
 )  # fmt: skip
 def test_the_gravest_rule_decides_and_every_reason_is_kept(session, on_fails, fate):
     checks = [check("not_null", name=f"{word}{index}", on_fail=word, column="x") for index, word in enumerate(on_fails)]
-    row = with_reasons(with_fate(frame(session, "int", [None]), checks), checks).collect()[0]
+    row = judged(frame(session, "int", [None]), checks).collect()[0]
     assert row[FATE] == FATES[fate]
     assert [reason.asDict() for reason in row[REASONS]] == [
         {"rule": item.name, "column": "x", "message": "broken"} for item in checks
@@ -292,14 +297,14 @@ def test_a_row_that_conform_found_broken_is_quarantined_with_those_reasons_first
     )
     rows = frame(session, "int", [1, None]).withColumn(REASONS, reason.cast(REASON_TYPE))
     checks = [check("not_null", name="x is there", on_fail="drop", column="x")]
-    found = with_reasons(with_fate(rows, checks), checks).orderBy("i").collect()
+    found = judged(rows, checks).orderBy("i").collect()
     assert [row[FATE] for row in found] == [FATES["quarantine"]] * 2
     assert [[item["rule"] for item in row[REASONS]] for row in found] == [["type"], ["type", "x is there"]]
 
 
 def test_without_rules_every_row_is_valid(session):
     rows = frame(session, "int", [1, None])
-    assert {row[FATE] for row in with_reasons(with_fate(rows, []), []).collect()} == {VALID}
+    assert {row[FATE] for row in judged(rows, []).collect()} == {VALID}
 
 
 POOL = [None, "", "0", "1", "7", "-3", "x", "a b", "1.5", "99999999999", " 7 "]
@@ -353,7 +358,7 @@ def test_fates_and_reasons_agree_with_plain_python(session, chosen):
         check(rule.rule, name=f"r{index}", on_fail=on_fail, where=where, **rule.options)
         for index, (rule, where, on_fail) in enumerate(chosen)
     ]
-    found = with_reasons(with_fate(frame(session, "string", POOL), checks), checks).orderBy("i").collect()
+    found = judged(frame(session, "string", POOL), checks).orderBy("i").collect()
     for row, value in zip(found, POOL, strict=True):
         failed = [index for index, (rule, where, _) in enumerate(chosen) if fails(rule, where, value)]
         assert [reason["rule"] for reason in row[REASONS]] == [f"r{index}" for index in failed], value

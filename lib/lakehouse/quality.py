@@ -69,13 +69,13 @@ def with_fate(df: DataFrame, checks: Sequence[Check]) -> DataFrame:
     return df.withColumn(FATE, fate.cast("tinyint"))
 
 
-def with_reasons(df: DataFrame, checks: Sequence[Check]) -> DataFrame:
-    """The frame with every reason of every row, those of conform first."""
+def reasons_of(checks: Sequence[Check]) -> Column:
+    """Every reason of a row, those of conform first."""
     if not checks:
-        return df
+        return col(REASONS)
     reasons = [F.when(check.fails, _reason(check)) for check in checks]
     found = F.filter(F.array(*reasons), lambda reason: reason.isNotNull()).cast(REASON_TYPE)
-    return df.withColumn(REASONS, F.concat(col(REASONS), found))
+    return F.concat(col(REASONS), found)
 
 
 def counters(on_fail: Collection[str]) -> list[Column]:

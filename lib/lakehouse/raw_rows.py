@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from lakehouse.frames import HIDDEN_PREFIX, KAFKA_COLUMNS, MALFORMED, RECORD, col, visible
+from lakehouse.frames import HIDDEN_PREFIX, KAFKA_COLUMNS, MALFORMED, RECORD, col, quoted, visible
 
 CORRUPT = "_corrupt_record"
 """The one field of a row whose record could not be parsed: the record's text."""
@@ -26,13 +27,31 @@ _WRITTEN = {
 
 def as_json(rows: DataFrame) -> Column:
     """Each row's visible columns as one JSON object; of a record that could not be parsed its text, and Kafka's own columns."""
-    names = visible(rows)
-    whole = F.to_json(F.struct(*map(col, names)), _WRITTEN) if names else F.lit("{}")
-    if MALFORMED not in rows.columns:
-        return whole
-    beside = [col(name) for name in names if name in KAFKA_COLUMNS]  # which a broken value leaves as they are
-    corrupt = F.to_json(F.struct(col(MALFORMED).alias(CORRUPT), *beside), _WRITTEN)
-    return F.when(col(MALFORMED).isNull(), whole).otherwise(corrupt)
+    return _text(_names(rows), col)
+
+
+def whole(rows: DataFrame) -> Column:
+    """Each row as it came, as a struct: `whole_as_json` makes of it what `as_json` makes of the row."""
+    return F.struct(*map(col, _names(rows)))
+
+
+def whole_as_json(rows: DataFrame, name: str) -> Column:
+    """The JSON text of the row that the column `name` holds whole."""
+    return _text(rows.select(f"{quoted(name)}.*").columns, col(name).getField)
+
+
+def _names(rows: DataFrame) -> list[str]:
+    return [*visible(rows), *(name for name in (MALFORMED,) if name in rows.columns)]
+
+
+def _text(names: Sequence[str], of: Callable[[str], Column]) -> Column:
+    fields = {name: of(name).alias(name) for name in names if name != MALFORMED}
+    text = F.to_json(F.struct(*fields.values()), _WRITTEN) if fields else F.lit("{}")
+    if MALFORMED not in names:
+        return text
+    beside = [fields[name] for name in fields if name in KAFKA_COLUMNS]  # which a broken value leaves as they are
+    corrupt = F.to_json(F.struct(of(MALFORMED).alias(CORRUPT), *beside), _WRITTEN)
+    return F.when(of(MALFORMED).isNull(), text).otherwise(corrupt)
 
 
 def schema_of(raw: DataFrame) -> str:

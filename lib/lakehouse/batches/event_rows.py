@@ -12,6 +12,7 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from lakehouse.batches.batch_rows import Batch, checked
 from lakehouse.batches.event_times import missing_time, state_of, times_of
@@ -26,13 +27,15 @@ from lakehouse.frames import (
     ORIGIN,
     REASON_TYPE,
     REASONS,
+    RECORD,
     ROW,
     col,
     hidden,
     visible,
 )
 from lakehouse.planning.plan import Plan, Step
-from lakehouse.quality import QUARANTINED, VALID, WARNED, with_reasons
+from lakehouse.quality import QUARANTINED, VALID, WARNED, reasons_of
+from lakehouse.raw_rows import whole, whole_as_json
 from lakehouse.registry import length_of
 
 GIVEN = f"{HIDDEN_PREFIX}given"
@@ -42,12 +45,23 @@ PASSING = f"{HIDDEN_PREFIX}passing"
 INPUT = f"{HIDDEN_PREFIX}input"
 """Which input a row that passes by came from: '' for the source."""
 
+_BESIDE = f"{HIDDEN_PREFIX}beside"  # all of a row but its keys
+_KEYS = 4  # more of them Spark puts in an order of its own
+_EARLY = "0001-01-01"
 
-def streamed(batch: Batch, raw: DataFrame, others: Mapping[str, DataFrame]) -> DataFrame:
-    """The frame of the query: GIVEN rows, and every row of every input as PASSING with its fate."""
+
+def streamed(batch: Batch, raw: DataFrame, others: Mapping[str, DataFrame], partitions: int) -> DataFrame:
+    """The frame of the query: GIVEN rows, and every row of every input as PASSING with its fate.
+
+    `partitions` is into how many the state is divided.
+    """
     plan, step = batch.plan, state_of(batch.plan)
     judged = {"": _judged(batch, raw)} | {name: _judged_time(plan, name, rows) for name, rows in others.items()}
-    marked = {name: _marked(plan, name, rows) for name, rows in judged.items()}
+    judged = {name: _told(rows) for name, rows in judged.items()}
+    marked = {name: _marked(plan, name, _good(rows)) for name, rows in judged.items()}
+    laid = _by_key(plan, judged[""], partitions) if step.name == "deduplicate" else None
+    if laid is not None:
+        judged[""], marked[""] = laid, _good(laid)
     tables = {**batch.tables, **{name: rows for name, rows in marked.items() if name}}
     with explained(plan, step):
         given = _counting(step).call(marked[""], tables=tables, event_times=times_of(plan))
@@ -64,14 +78,13 @@ def _counting(step: Step) -> Step:
 
 
 def _judged(batch: Batch, raw: DataFrame) -> DataFrame:
-    """Each row of the source on its way to the state, with its fate and, where it is not valid, the row as it came."""
+    """Each row of the source on its way to the state, with its fate, the row as it came and what is wrong with it."""
     plan, clock = batch.plan, F.current_timestamp()
     timed = replace(batch, clock=clock)
-    rows = checked(timed, with_evidence(raw, batch.origin))
-    told = with_reasons(rows, [check for _, check in timed.checks])
-    rows = told.withColumn(REASONS, F.when(col(FATE) > VALID, col(REASONS))).select(
-        *map(col, visible(rows)), *map(col, (FATE, ROW, ORIGIN, REASONS))
-    )
+    rows = checked(timed, _with_evidence(raw, batch.origin))
+    # unguarded, Spark would take them into the projection of the fate, and work them out for every row
+    reasons = F.when(col(FATE) > VALID, reasons_of([check for _, check in timed.checks]))
+    rows = rows.select(*map(col, (*visible(rows), FATE, ROW, ORIGIN)), reasons.alias(REASONS))
     for step in plan.transforms[: plan.transforms.index(state_of(plan))]:
         with explained(plan, step):
             rows = step.call(rows, now=clock, tables=batch.tables)
@@ -82,10 +95,16 @@ def _judged(batch: Batch, raw: DataFrame) -> DataFrame:
         return without_bronze_columns(plan, _with_reason(rows, state.name, missing_time(plan, rows, "", clock)))
 
 
+def _with_evidence(raw: DataFrame, origin: str) -> DataFrame:
+    """The frame with each row as it came and where it came from; no text is made of a row before it is found broken."""
+    rows = with_evidence(raw, origin)
+    return rows if RECORD in raw.columns else rows.withColumn(ROW, whole(raw))
+
+
 def _judged_time(plan: Plan, name: str, raw: DataFrame) -> DataFrame:
     """Each row of a joined stream: its own job has checked it, only its time is looked at here."""
     state = state_of(plan)
-    rows = with_evidence(raw, name).withColumns({FATE: F.lit(VALID), REASONS: F.lit(None).cast(REASON_TYPE)})
+    rows = _with_evidence(raw, name).withColumns({FATE: F.lit(VALID), REASONS: F.lit(None).cast(REASON_TYPE)})
     with explained(plan, state):
         return _with_reason(rows, state.name, missing_time(plan, rows, name, F.current_timestamp()))
 
@@ -105,21 +124,50 @@ def _with_reason(rows: DataFrame, name: str, reason: Column) -> DataFrame:
     )
 
 
-def _marked(plan: Plan, name: str, judged: DataFrame) -> DataFrame:
-    """The good rows of an input under its watermark: a bad one must not move it."""
+def _told(judged: DataFrame) -> DataFrame:
+    """The rows with what was found of those that are not valid: such a row as text, and where it came from."""
+    broken, is_text = col(FATE) > VALID, isinstance(judged.schema[ROW].dataType, StringType)
+    text = col(ROW) if is_text else whole_as_json(judged, ROW)
+    return judged.withColumns({ROW: F.when(broken, text), ORIGIN: F.when(broken, col(ORIGIN))})
+
+
+def _by_key(plan: Plan, rows: DataFrame, partitions: int) -> DataFrame | None:
+    """The rows of a deduplication laid as its state is, under their watermark; None where its keys cannot be told.
+
+    Both branches read what this one shuffle brings, and not the source each. Spark shares a shuffle whose columns are the
+    same: what is neither key nor time is one column there, and it must not see which parts of it are asked for above.
+    """
+    names = {name.lower(): name for name in rows.columns}
+    keys = [names[key] for key in dict.fromkeys(key.lower() for key in state_of(plan).option("keys") or ())]
+    if not 0 < len(keys) <= _KEYS:
+        return None
+    time = names[plan.watermarks[""].column.lower()]
+    plain = [*keys, *({time} - {*keys})]
+    beside = F.struct(*[col(name) for name in rows.columns if name not in plain]).alias(_BESIDE)
+    # a bad row must not move the watermark
+    timed = rows.withColumn(time, F.when(col(FATE) <= WARNED, col(time)).otherwise(F.lit(_EARLY).cast("timestamp")))
+    laid = _marked(plan, "", timed).select(*map(col, plain), beside).repartition(partitions, *map(col, keys))
+    opened = laid.withColumn(_BESIDE, F.when(F.spark_partition_id() >= 0, col(_BESIDE)))
+    return opened.select(
+        *[col(name) if name in plain else col(_BESIDE).getField(name).alias(name) for name in rows.columns]
+    )
+
+
+def _good(judged: DataFrame) -> DataFrame:
+    """What is neither dropped nor broken, as the state takes it."""
+    return judged.where(col(FATE) <= WARNED).drop(*hidden(judged))
+
+
+def _marked(plan: Plan, name: str, rows: DataFrame) -> DataFrame:
+    """The rows of an input under its watermark."""
     mark = plan.watermarks[name]
-    good = judged.where(col(FATE) <= WARNED).drop(*hidden(judged))
-    return good.withWatermark(mark.column, interval(length_of(mark.delay)))
+    return rows.withWatermark(mark.column, interval(length_of(mark.delay)))
 
 
 def _passing(plan: Plan, name: str, judged: DataFrame) -> DataFrame:
-    """The rows as they pass by; as text only those that are not valid."""
-    broken = col(FATE) > VALID
+    """The rows as they pass by."""
     return judged.select(
         F.lit(name).alias(INPUT),
-        col(FATE),
-        F.when(broken, col(ROW)).alias(ROW),
-        F.when(broken, col(ORIGIN)).alias(ORIGIN),
-        col(REASONS),
+        *map(col, (FATE, ROW, ORIGIN, REASONS)),
         F.struct(*map(col, visible(judged))).alias(f"{PASSING}{name}"),
     )

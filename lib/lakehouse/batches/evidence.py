@@ -14,9 +14,9 @@ from lakehouse.batches.tally import with_tally
 from lakehouse.conform import with_evidence
 from lakehouse.errors import DataError
 from lakehouse.frames import EXTRA, FATE, ORIGIN, REASON_TYPE, REASONS, REPLAYED, ROW, col
-from lakehouse.holding import held
+from lakehouse.holding import held, together
 from lakehouse.planning.plan import Step
-from lakehouse.quality import QUARANTINED, VALID, with_reasons
+from lakehouse.quality import QUARANTINED, VALID, reasons_of
 from lakehouse.raw_rows import as_json, schema_of
 from lakehouse.targets import Written
 
@@ -38,6 +38,7 @@ def save_evidence(
     if broken is None:
         return None
     schema = schema_of(raw)
+    broken = together(broken, counts["rows_read"])
     return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now, schema)
 
 
@@ -66,7 +67,8 @@ def _broken_rows(batch: Batch, raw: DataFrame, counts: Mapping[str, int], tally:
     broken = with_tally(rows.where(col(FATE) > VALID), batch, tally).where(
         col(FATE) >= QUARANTINED
     )  # with the failed ones, where the run was refused
-    parts = [with_reasons(broken, [check for _, check in batch.checks]).select(ROW, ORIGIN, REASONS)]
+    reasons = reasons_of([check for _, check in batch.checks])
+    parts = [broken.select(ROW, ORIGIN, reasons.alias(REASONS))]
     if counts.get("extras_quarantined"):
         parts += [_with_reason(rule, extras) for rule, extras in _extras(batch, rows)]
     return reduce(DataFrame.unionByName, parts)

@@ -15,9 +15,9 @@ from lakehouse.batches.measuring import Judged
 from lakehouse.batches.tally import results_of
 from lakehouse.config.job_config import QualityGate
 from lakehouse.errors import DataError
-from lakehouse.frames import FATE, REASONS, col
+from lakehouse.frames import FATE, col
 from lakehouse.planning.plan import Plan
-from lakehouse.quality import FAILED, FATES, QUARANTINED, with_reasons
+from lakehouse.quality import FAILED, FATES, QUARANTINED, reasons_of
 
 _SHOWN_REASONS = 5
 
@@ -122,6 +122,6 @@ def _named_reasons(batch: Batch, raw: DataFrame, fate: int) -> str:
     """The rules that gave rows this fate with how many each, the most frequent first; of other extras the number."""
     found = checked(batch, raw).where(col(FATE) == fate)
     checks = [check for _, check in batch.checks if FATES[check.on_fail] == fate]
-    reasons = with_reasons(found, checks).select(F.explode(REASONS).alias("reason"))
+    reasons = found.select(F.explode(reasons_of(checks)).alias("reason"))
     by_rule = reasons.groupBy("reason.rule").count().orderBy(F.desc("count"), "rule").limit(_SHOWN_REASONS).collect()
     return ", ".join(f"{row['rule']}: {row['count']}" for row in by_rule) or "taken out by the transforms"

@@ -203,9 +203,10 @@ def _write(
 
 
 def _save_broken(batch: Batch, held: _Held, step: str, seen: Seen) -> Written | None:
-    if not held.counts["rows_quarantined"] + held.counts["rows_failed"]:
+    number = held.counts["rows_quarantined"] + held.counts["rows_failed"]
+    if not number:
         return None
-    broken = held.rows.where(col(FATE) >= QUARANTINED).select(ROW, ORIGIN, REASONS)
+    broken = together(held.rows.where(col(FATE) >= QUARANTINED).select(ROW, ORIGIN, REASONS), number)
     commit = batch.commit(step)
     return quarantine.write(broken, batch.spark, batch.plan, commit, batch.run_id, batch.now, seen.schema)
 

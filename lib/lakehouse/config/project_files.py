@@ -19,6 +19,10 @@ def find_job(name: str, folder: Path) -> Path:
     """The YAML of a job named on the command line: a path to a file, or a name in the nearest `conf/`."""
     if name.endswith((".yml", ".yaml")):
         return Path(name)
+    for place in (folder, *folder.parents):
+        misnamed = place / "conf" / f"{name}.yaml"
+        if misnamed.exists() and not misnamed.with_suffix(".yml").exists():
+            raise ConfigError(f"{misnamed}: the file of a job in conf/ ends in .yml; rename it, or run it by its path")
     conf = conf_folder(folder)
     file = conf / f"{name}.yml"
     if not file.exists():

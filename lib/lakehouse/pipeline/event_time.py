@@ -70,7 +70,7 @@ def with_state(run: Run, stream: DataFrame) -> DataFrame:
     run.progress = replace(run.progress, state=state)
     run.schema = schema_of(stream)
     joined = {name: lake.stream(run.spark, plan.layout.table(name)) for name in plan.watermarks if name}
-    return streamed(batch_of(run, new_intent(run, 0, {})), stream, joined)
+    return streamed(batch_of(run, new_intent(run, 0, {})), stream, joined, state["partitions"])
 
 
 def process_in_state(run: Run, batch: Batch, rows: DataFrame) -> Outcome:

@@ -25,7 +25,7 @@ from lakehouse.tables import resolved
 Format = Literal["json", "avro", "raw"]
 
 _SCHEMAS = "_schemas"  # in a pin: by subject the versions that values are read by
-_MESSAGES = "100000"  # of one partition that one task reads
+_MESSAGES = "150000"  # of one partition that one task reads
 
 
 def sense(
