@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import DataError, holding, lake, rule_results
-from lakehouse.batches import broken_files, evidence
+from lakehouse import holding, lake, rule_results
+from lakehouse.batches import evidence
 from lakehouse.change_data import event_log
 from lakehouse.commits import Commit
 from lakehouse.tables import Layout
@@ -85,67 +85,6 @@ def test_only_broken_rows_cost_a_quarantine(project, spark):
     assert not (project.lake / "silver/clean__quarantine").exists()
     assert len(log(project, "silver.broken__quarantine")) == 1
     assert jobs["clean"] < jobs["broken"]
-
-
-def files_read(spark, first: int) -> list[int]:
-    """Of each query since the execution of this number that scanned files how many it read."""
-    store = spark._jsparkSession.sharedState().statusStore()
-    executions = store.executionsList()
-    found = []
-    for number in sorted(executions.apply(index).executionId() for index in range(executions.size())):
-        values = store.executionMetrics(number)
-        nodes = store.planGraph(number).allNodes()
-        for node in [nodes.apply(index) for index in range(nodes.size())] if number >= first else []:
-            metrics = [node.metrics().apply(index) for index in range(node.metrics().size())]
-            names = {metric.name(): metric.accumulatorId() for metric in metrics}
-            if node.name().startswith("Scan csv") and values.contains(names["number of files read"]):
-                found.append(int(values.apply(names["number of files read"]).replace(",", "")))
-    return found
-
-
-IN_FILES = """
-layer: silver
-source:
-  files: {path: landing, format: csv}
-schema: "id int, v int"
-rules:
-  - in_range: {column: v, max: 100}
-  - in_range: {column: v, max: 50, on_fail: warn}
-  - in_range: {column: v, min: 0, on_fail: drop}
-"""
-REFUSED = "quality_gate: {max_quarantined_rows: 0}\n"
-
-
-@pytest.mark.parametrize(
-    "more, many, files",
-    [
-        pytest.param("", None, [4, 3], id="the files of broken, warned and dropped rows"),
-        pytest.param("", 2, [4, 4], id="more than are listed"),
-        pytest.param("  - unique: {columns: [id]}\n", None, [4, 4], id="a rule that looks at other rows"),
-        pytest.param(REFUSED, None, [4, 3, 3], id="the gate: its count, its reasons, its evidence"),
-    ],
-)
-def test_only_files_with_rows_that_are_not_valid_are_read_for_the_quarantine(
-    project, spark, monkeypatch, more, many, files
-):
-    if many is not None:
-        monkeypatch.setattr(broken_files, "_MANY", many)
-    for number, v in enumerate((1, 1000, 70, -1)):
-        project.write(f"landing/{number}.csv", f"id,v\n{number},{v}\n{number + 10},2\n")
-    project.job("t", f"{IN_FILES}{more}sink:\n  append: {{table: silver.t}}\n")
-    spark.range(1).collect()
-    executions = spark._jsparkSession.sharedState().statusStore().executionsList()
-    first = max(executions.apply(index).executionId() for index in range(executions.size())) + 1
-    if more == REFUSED:
-        with pytest.raises(DataError, match=r"1 of 8 rows .* \(in_range\(v\): 1\)"):
-            project.run("t")
-    else:
-        record = project.run("t")
-        assert (record.rows_quarantined, record.rows_warned, record.rows_dropped) == (1, 1, 1)
-    broken = project.rows("silver.t__quarantine")
-    assert [json.loads(row["row"])["v"] for row in broken] == ["1000"]
-    assert broken[0]["source"].endswith("landing/1.csv")
-    assert [number for number in files_read(spark, first) if number] == files
 
 
 def test_a_batch_is_one_commit_and_nothing_new_is_none(project, spark):

@@ -24,7 +24,6 @@ from lakehouse.frames import (
     REPLAYED,
     ROW,
     SKIPPED,
-    TAKEN_FROM,
     UNKNOWN,
     col,
     hidden,
@@ -69,7 +68,7 @@ def conform(raw: DataFrame, shape: Shape) -> DataFrame:
         for field in fields
         if field.name.lower() in columns and _needs_cast(raw, field, columns[field.name.lower()])
     }
-    carried = [name for name in hidden(raw) if name in (ROW, ORIGIN, SKIPPED, TAKEN_FROM)]
+    carried = [name for name in hidden(raw) if name in (ROW, ORIGIN, SKIPPED)]
     kept = [name for name in raw.columns if name in shape.kept and name not in typed]
     return raw.select(
         *[column.alias(name) for name, column in typed.items()],

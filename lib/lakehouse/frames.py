@@ -34,7 +34,6 @@ REASONS = f"{HIDDEN_PREFIX}reasons"  # what is wrong with a row, an array of REA
 REPLAYED = f"{HIDDEN_PREFIX}replayed"  # from a replay: the id of the quarantined row
 ROW = f"{HIDDEN_PREFIX}row"  # the row as it came, JSON
 ORIGIN = f"{HIDDEN_PREFIX}origin"  # where the row came from
-TAKEN_FROM = f"{HIDDEN_PREFIX}taken_from"  # the file of a conformed row, while broken ones are looked for
 FATE = f"{HIDDEN_PREFIX}fate"  # what becomes of the row
 
 # What bronze adds of its own; silver and gold carry these along only where they are named.
@@ -94,13 +93,7 @@ def col(name: str) -> Column:
 
 def file_name() -> Column:
     """The row's file as it was listed: without the scheme of a local one."""
-    path = F.col("_metadata.file_path")
-    # no regular expression: it is worked out for every row
-    return _without(path, "file://", _without(path, "file:", path)).alias(FILE)
-
-
-def _without(text: Column, start: str, other: Column) -> Column:
-    return F.when(text.startswith(f"{start}/"), F.substring(text, len(start) + 1, 2**31 - 1)).otherwise(other)
+    return F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/").alias(FILE)
 
 
 def greatest_first(order_by: Iterable[str]) -> list[tuple[str, Column]]:

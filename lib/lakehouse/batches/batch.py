@@ -72,7 +72,7 @@ def _processed(batch: Batch, one: Pass) -> Outcome:
     batch = _informed(batch, known)
     known = completed(batch, raw, known)
     tally = Observation()
-    broken = save_evidence(batch, raw, known, "quarantine", tally)
+    broken = save_evidence(batch, raw, known.counts, "quarantine", tally)
     # a few rows that are replayed say nothing of what the source is like
     results = () if REPLAYED in raw.columns else results_of(batch, raw, known, tally if broken is not None else None)
     ignored = (*ignored_columns(raw, batch.shape), *(name for item in written for name in item.ignored))

@@ -25,7 +25,7 @@ from lakehouse.change_data.unfit import TOO_LATE
 from lakehouse.commits import Commit
 from lakehouse.conform import Shape, conform
 from lakehouse.errors import ConfigError, Problem
-from lakehouse.frames import EXTRA, FATE, REASONS, SKIPPED, TAKEN_FROM, col
+from lakehouse.frames import EXTRA, FATE, REASONS, SKIPPED, col
 from lakehouse.planning.plan import Plan, RuleStep, SinkStep, Step, keeps_state
 from lakehouse.quality import WARNED, Check, with_fate
 from lakehouse.registry import call_options
@@ -132,7 +132,7 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
 def sound(checked_rows: DataFrame) -> DataFrame:
     """The rows that no rule took out: what the transforms get."""
     flags = [name for name in checked_rows.columns if name.startswith(FLAG)]
-    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, SKIPPED, TAKEN_FROM, DELETES, TRUNCATES, *flags)
+    return checked_rows.where(col(FATE) <= WARNED).drop(FATE, REASONS, SKIPPED, DELETES, TRUNCATES, *flags)
 
 
 def transformed(batch: Batch, rows: DataFrame, on_extras: Callable[[Step, str, DataFrame], DataFrame]) -> DataFrame:

@@ -11,7 +11,6 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, takes_out, transformed
-from lakehouse.batches.broken_files import broken_files_of, checked_by_file, noted
 from lakehouse.batches.job_columns import without_bronze_columns
 from lakehouse.batches.measuring import Asked, Figures, Judged, asked_of, judged, taken
 from lakehouse.batches.routes import fits_none
@@ -35,7 +34,6 @@ class Taken:
     asked: Sequence[Asked] = ()
     figures: Figures = field(default_factory=dict)
     upheld: frozenset[int] = frozenset()  # the places of the rules that no row breaks
-    broken_files: frozenset[int] | None = None  # of rows that are not valid, as hashes; None where none were noted
 
     @property
     def verdicts(self) -> tuple[Judged, ...]:
@@ -68,15 +66,15 @@ class Pass:
         seen = observed(self.measured) if self.measured is not None else None
         figures = {item.place: item.figures(seen) for item in self.asked if item.in_passing} if seen is not None else {}
         counts = _balanced(found, quarantined, dropped, unrouted)
-        return Taken(counts, _limited(found), self.asked, figures, _upheld(self.plan, found), broken_files_of(found))
+        return Taken(counts, _limited(found), self.asked, figures, _upheld(self.plan, found))
 
 
 def one_pass(batch: Batch, raw: DataFrame, *, measures: bool = True) -> Pass:
     """The batch as one lazy frame: every count is taken by the action that writes it, and what it can of the rules on the
     whole batch, unless `measures` is false."""
     plan, fates = batch.plan, Observation()
-    judged_rows = checked_by_file(batch, raw)
-    left = sound(judged_rows.observe(fates, *_counters(batch), *noted(judged_rows)))
+    judged_rows = checked(batch, raw)
+    left = sound(judged_rows.observe(fates, *_counters(batch)))
     asked = asked_of(batch, judged_rows, left)
     passing = [column for item in asked if item.in_passing for column in item.aggregates]
     measured = Observation() if passing and measures else None
@@ -100,9 +98,8 @@ def taken_without_write(batch: Batch, raw: DataFrame, asked: Sequence[Asked]) ->
     """The counts and figures without a write: of the rules alone where no transform quarantines rows."""
     if takes_out(batch.plan):
         return taken_from_everything(batch, raw)
-    rows = checked_by_file(batch, raw)
-    found, figures = taken(batch, rows, [*_counters(batch), *noted(rows)], asked)
-    return Taken(_balanced(found), _limited(found), asked, figures, _upheld(batch.plan, found), broken_files_of(found))
+    counts, figures = taken(batch, checked(batch, raw), _counters(batch), asked)
+    return Taken(_balanced(counts), _limited(counts), asked, figures, _upheld(batch.plan, counts))
 
 
 def taken_from_everything(batch: Batch, raw: DataFrame) -> Taken:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -10,8 +10,6 @@ from pyspark.sql import functions as F
 
 from lakehouse import quarantine
 from lakehouse.batches.batch_rows import Batch, checked, quarantines_extras, sound, transformed
-from lakehouse.batches.broken_files import in_broken_files
-from lakehouse.batches.counting import Taken
 from lakehouse.batches.tally import with_tally
 from lakehouse.conform import with_evidence
 from lakehouse.errors import DataError
@@ -23,14 +21,16 @@ from lakehouse.raw_rows import as_json, schema_of
 from lakehouse.targets import Written
 
 
-def save_evidence(batch: Batch, raw: DataFrame, known: Taken, step: str, tally: Observation) -> Written | None:
+def save_evidence(
+    batch: Batch, raw: DataFrame, counts: Mapping[str, int], step: str, tally: Observation
+) -> Written | None:
     """Writes the broken rows to the quarantine, once for this step of the batch; None where no row is broken.
 
     Replayed rows are there already: they are marked by what became of them. What each rule found wrong is counted in
     passing, also of rows that are warned or dropped.
     """
-    any_broken = known.counts["rows_quarantined"] > 0
-    broken = _broken_rows(batch, raw, known, tally) if any_broken else None
+    any_broken = counts["rows_quarantined"] > 0
+    broken = _broken_rows(batch, raw, counts, tally) if any_broken else None
     if REPLAYED in raw.columns:
         ids = raw.select(col(REPLAYED).alias("id"))
         broken = held(broken)[0] if broken is not None else None  # a MERGE reads its source twice
@@ -38,7 +38,7 @@ def save_evidence(batch: Batch, raw: DataFrame, known: Taken, step: str, tally: 
     if broken is None:
         return None
     schema = schema_of(raw)
-    broken = together(broken, known.counts["rows_read"])
+    broken = together(broken, counts["rows_read"])
     return quarantine.write(broken, batch.spark, batch.plan, batch.commit(step), batch.run_id, batch.now, schema)
 
 
@@ -61,18 +61,16 @@ def _beside(part: DataFrame, name: str | None) -> list[Column]:
     return [(col(name) if name in part.columns else F.lit(None)).cast("string").alias(name)]
 
 
-def _broken_rows(batch: Batch, raw: DataFrame, known: Taken, tally: Observation) -> DataFrame:
+def _broken_rows(batch: Batch, raw: DataFrame, counts: Mapping[str, int], tally: Observation) -> DataFrame:
     """One row per broken row: as it came, where from, and all reasons."""
-    extras = known.counts["extras_quarantined"] > 0
-    raw = raw if extras else in_broken_files(raw, known.broken_files)
     rows = checked(batch, with_evidence(raw, batch.origin))
     broken = with_tally(rows.where(col(FATE) > VALID), batch, tally).where(
         col(FATE) >= QUARANTINED
     )  # with the failed ones, where the run was refused
     reasons = reasons_of([check for _, check in batch.checks])
     parts = [broken.select(ROW, ORIGIN, reasons.alias(REASONS))]
-    if extras:
-        parts += [_with_reason(rule, found) for rule, found in _extras(batch, rows)]
+    if counts.get("extras_quarantined"):
+        parts += [_with_reason(rule, extras) for rule, extras in _extras(batch, rows)]
     return reduce(DataFrame.unionByName, parts)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse.batches.batch_rows import Batch, Outcome, checked
-from lakehouse.batches.broken_files import in_broken_files
 from lakehouse.batches.counting import Taken
 from lakehouse.batches.evidence import save_evidence
 from lakehouse.batches.measuring import Judged
@@ -39,12 +37,12 @@ def is_gated(plan: Plan) -> bool:
 
 def require_gate(batch: Batch, raw: DataFrame, known: Taken) -> None:
     """Raises Refused where the batch must not reach its target; its broken rows are in the quarantine then."""
-    reason = refusal(batch.plan, known, partial(_named_reasons, batch, raw, known))
+    reason = refusal(batch.plan, known, partial(_named_reasons, batch, raw))
     if reason is None:
         return
     counts = refused_counts(known.counts)
     tally = Observation()
-    broken = save_evidence(batch, raw, replace(known, counts=counts), f"evidence/{batch.run_id}", tally)
+    broken = save_evidence(batch, raw, counts, f"evidence/{batch.run_id}", tally)
     results = results_of(batch, raw, known, tally if broken is not None else None)
     raise refused(batch.plan, reason, Outcome(counts, (), broken, results=results))
 
@@ -120,9 +118,9 @@ def _too_few(plan: Plan, gate: QualityGate, read: int) -> str | None:
     return None
 
 
-def _named_reasons(batch: Batch, raw: DataFrame, known: Taken, fate: int) -> str:
+def _named_reasons(batch: Batch, raw: DataFrame, fate: int) -> str:
     """The rules that gave rows this fate with how many each, the most frequent first; of other extras the number."""
-    found = checked(batch, in_broken_files(raw, known.broken_files)).where(col(FATE) == fate)
+    found = checked(batch, raw).where(col(FATE) == fate)
     checks = [check for _, check in batch.checks if FATES[check.on_fail] == fate]
     reasons = found.select(F.explode(reasons_of(checks)).alias("reason"))
     by_rule = reasons.groupBy("reason.rule").count().orderBy(F.desc("count"), "rule").limit(_SHOWN_REASONS).collect()

@@ -47,7 +47,7 @@ def judged_by_suite(batch: Batch, raw: DataFrame, rows: DataFrame, known: Taken)
     if not grave or config.on_fail == "warn":
         return notes
     known, tally = completed(batch, raw, known), Observation()
-    broken = save_evidence(batch, raw, known, f"evidence/{batch.run_id}", tally)
+    broken = save_evidence(batch, raw, known.counts, f"evidence/{batch.run_id}", tally)
     results = results_of(batch, raw, known, tally if broken is not None else None)
     said = f"{len(grave)} of {judged.asked} expectations of {plan.suite.file} do not hold: {', '.join(grave)}"
     raise Refused(f"{said}; nothing was written to the target",

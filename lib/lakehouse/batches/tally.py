@@ -10,7 +10,6 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse.batches.batch_rows import Batch, checked
-from lakehouse.batches.broken_files import in_broken_files
 from lakehouse.batches.counting import Taken
 from lakehouse.batches.measuring import Judged
 from lakehouse.frames import FATE, col
@@ -28,7 +27,7 @@ def results_of(batch: Batch, raw: DataFrame, known: Taken, tally: Observation | 
     """What each rule says of the batch, in the job's order: while no row is broken or warned, none is read for it."""
     found: Mapping[str, Any] = {}
     if _any_fails(batch.plan, known.counts):
-        found = (observed(tally, _PATIENCE) if tally is not None else None) or _tallied(batch, raw, known)
+        found = (observed(tally, _PATIENCE) if tally is not None else None) or _tallied(batch, raw)
     places = [place for place, rule in enumerate(batch.plan.rules) if not rule.measures]
     of_rows = {place: _of_rows(known.counts["rows_read"], found, index) for index, place in enumerate(places)}
     of_batch = {
@@ -54,10 +53,9 @@ def _any_fails(plan: Plan, counts: Mapping[str, int]) -> bool:
     return any(counts[name] for name in names)
 
 
-def _tallied(batch: Batch, raw: DataFrame, known: Taken) -> Mapping[str, Any]:
+def _tallied(batch: Batch, raw: DataFrame) -> Mapping[str, Any]:
     columns = _columns(batch)
-    rows = checked(batch, in_broken_files(raw, known.broken_files)).where(col(FATE) > VALID)
-    row = rows.agg(*columns).first() if columns else None
+    row = checked(batch, raw).where(col(FATE) > VALID).agg(*columns).first() if columns else None
     return row.asDict() if row is not None else {}
 
 
