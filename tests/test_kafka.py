@@ -116,6 +116,31 @@ def test_a_poison_message_costs_one_row_and_the_stream_goes_on(project, broker):
     assert json.loads(rows[1]["_rescued_data"]) == {"extra": '{"x":[1,{"y":2}]}'}
 
 
+def test_a_message_that_cannot_be_parsed_breaks_rules_of_a_stream_with_state_too(project, broker):
+    broker.topic("clicks")
+    job = """
+    layer: silver
+    source:
+      kafka: {{bootstrap_servers: "{servers}", topics: clicks, schema: "user_id string, at timestamp"}}
+    rules:
+      - not_null: {{column: user_id}}
+    stream: {{watermark: {{column: at, delay: 10 minutes}}}}
+    transforms:
+      - window: {{time_column: at, size: 10 minutes, group_by: [user_id], measures: {{n: count(*)}}}}
+    sink: {{append: {{table: silver.clicks}}}}
+    """
+    project.job("clicks", job.format(servers=broker.servers))
+    broker.produce("clicks", [{"user_id": "a", "at": "2026-01-02T03:04:05Z"}, b"not json", {"user_id": None}])
+    done = project.run("clicks")
+    assert (done.rows_read, done.rows_valid, done.rows_quarantined) == (3, 1, 2)
+    assert project.run("clicks").rows_read == 0
+    found = {
+        row["source"]: [reason["rule"] for reason in row["reasons"]]
+        for row in project.rows("silver.clicks__quarantine")
+    }
+    assert sorted(found) == ["clicks/0/1", "clicks/0/2"] and "well_formed" in found["clicks/0/1"]
+
+
 def test_a_stream_is_moved_to_an_offset(project, broker, monkeypatch, capsys):
     broker.topic("moved")
     bronze(project, broker, "moved", EVENTS)

@@ -74,6 +74,14 @@ def test_merge_variants(project):
     assert [row["id"] for row in project.rows("silver.t", "id")] == [2, 3]
 
 
+def test_merge_takes_names_in_any_case(project):
+    run(project, "merge: {table: silver.t, keys: [ID], sequence_by: [Seq]}", [[1, "a", 5], [2, "b", 5]])
+    record = run(project, "merge: {table: silver.t, keys: [ID], sequence_by: [Seq]}", [[1, "x", 4], [2, "y", 6]])
+    assert (record.rows_updated, record.rows_unchanged) == (1, 1)
+    run(project, "merge: {table: silver.t, keys: [Id], update_columns: [V]}", [[1, "z", 9]])
+    assert [(row["v"], row["seq"]) for row in project.rows("silver.t", "id")] == [("z", 5), ("y", 6)]
+
+
 def test_missing_keys_are_deleted_but_not_those_of_quarantined_rows(project):
     sink = "merge: {table: silver.t, keys: [id], when_missing: delete}"
     rule = "rules:\n  - not_null: {column: v}\n"

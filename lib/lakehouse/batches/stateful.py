@@ -230,7 +230,8 @@ def _wrong(plan: Plan, held: _Held) -> dict[str, tuple[int, tuple[str, ...]]]:
 
     def text_of(name: str) -> Column:
         top, _, below = name.partition(".")
-        value = F.map_values(F.map_filter(values, lambda key, _: F.lower(key) == top.lower()))[0]
+        # a message that could not be parsed has no such key
+        value = F.get(F.map_values(F.map_filter(values, lambda key, _: F.lower(key) == top.lower())), F.lit(0))
         return F.get_json_object(value, f"$.{below}") if below else value
 
     shown = [

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from lakehouse import lake
 from lakehouse.commits import CommitInfo
 from lakehouse.frames import col, quoted, require_columns, visible
+from lakehouse.history.shape import spelled
 from lakehouse.registry import Columns, Name, Sql, sink
 from lakehouse.targets import Write, Written, aligned, earlier_write, has_no_match, require_commit, save_rows
 from lakehouse.upserts import (
@@ -47,13 +48,16 @@ def merge(
     keys. `delete_when` deletes the key instead; `when_missing: delete` deletes the keys that the batch does not have.
     """
     require_columns(df, [*keys, *(sequence_by or []), *(update_columns or [])])
+    keys = [*spelled(keys, df.columns, "keys")]
+    sequence_by = [*spelled(sequence_by or [], df.columns, "sequence_by")]
+    update_columns = None if update_columns is None else [*spelled(update_columns, df.columns, "update_columns")]
     before = lake.snapshot(write.spark, write.layout.table(table))
     earlier = earlier_write(before, write)
     if earlier is not None:
         return replace(_written(table, earlier, int(earlier.note.get("rows_to_sink", 0))), repeated=True)
     rows, ignored = aligned(df, before, write, table)
     flagged = rows if delete_when is None else rows.withColumn(DELETES, F.coalesce(F.expr(delete_when), F.lit(False)))
-    batch = one_row_per_key(flagged, keys, sequence_by or [], write.masked)
+    batch = one_row_per_key(flagged, keys, sequence_by, write.masked)
     # how many rows came in is in no metric of the commit: after a crash it is read from the note
     write = replace(write, commit=replace(write.commit, note={**write.commit.note, "rows_to_sink": batch.count}))
     if before is None or _only_appends(batch, before, write, deletes=delete_when is not None, missing=when_missing):
@@ -61,7 +65,7 @@ def merge(
     elif batch.keys == 0 and when_missing == "keep":
         done = None
     else:
-        matched = [] if insert_only else _matched(flagged, keys, sequence_by or [], update_columns, before.schema.names)
+        matched = [] if insert_only else _matched(flagged, keys, sequence_by, update_columns, before.schema.names)
         done = _merge(batch, before, write, table, keys, matched, when_missing)
     result = (
         Written(table, None, batch.count, unchanged=batch.count) if done is None else _written(table, done, batch.count)
