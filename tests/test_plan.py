@@ -479,6 +479,8 @@ def test_a_job_is_found_by_name_from_any_folder_of_its_project(project):
     (project.root / "conf/more.yaml").write_text(file.read_text())
     with pytest.raises(ConfigError, match=r"conf/more\.yaml: .* ends in \.yml; rename it, or run it by its path"):
         find_job("more", inner)
+    nearer = project.write("nested/conf/more.yml", file.read_text())
+    assert find_job("more", nearer.parents[1]) == nearer, "what lies further out is none of this project's"
 
 
 # --- identity

@@ -23,6 +23,8 @@ def find_job(name: str, folder: Path) -> Path:
         misnamed = place / "conf" / f"{name}.yaml"
         if misnamed.exists() and not misnamed.with_suffix(".yml").exists():
             raise ConfigError(f"{misnamed}: the file of a job in conf/ ends in .yml; rename it, or run it by its path")
+        if job_files(place / "conf"):
+            break
     conf = conf_folder(folder)
     file = conf / f"{name}.yml"
     if not file.exists():
