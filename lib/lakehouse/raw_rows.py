@@ -41,7 +41,8 @@ def whole_as_json(rows: DataFrame, name: str) -> Column:
 
 
 def _names(rows: DataFrame) -> list[str]:
-    return [*visible(rows), *(name for name in (MALFORMED,) if name in rows.columns)]
+    names = visible(rows)
+    return [*names, MALFORMED] if MALFORMED in rows.columns else names
 
 
 def _text(names: Sequence[str], of: Callable[[str], Column]) -> Column:
