@@ -127,3 +127,30 @@ def test_a_table_keyed_by_date_is_read_by_it(project):
     for at, day in enumerate(("2024-01-01", "2024-02-01", "2024-01-01")):
         feed.send({"id": datetime.date.fromisoformat(day), "at": at, "n": str(at)}, id=pa.date32())
     assert feed.rows(*BOUNDS) == [("0", 0, 2), ("1", 1, None), ("2", 2, None)]
+
+
+CLOSED = ", schema_evolution: none"
+
+
+@pytest.mark.parametrize("sink", ["scd1", "scd2"])
+def test_a_new_column_that_the_table_does_not_take_is_left_out_and_named(project, sink):
+    feed = Feed(project, sink, dropped="[at]", more=CLOSED)
+    feed.send({"id": 1, "at": 2, "n": "Ann"})
+    record = feed.send({"id": 1, "at": 5, "n": "Ann", "x": 1}, {"id": 1, "at": 3, "n": "Bea", "x": 2})
+    late = feed.send({"id": 1, "at": 1, "n": "Cid", "x": 3})
+    assert (record.ignored_columns, late.ignored_columns) == (("x",), ("x",))
+    assert "x" not in project.rows("silver.t")[0]
+    if sink == "scd1":
+        assert feed.rows("id", "n") == [(1, "Ann")]
+    else:
+        assert feed.rows(*BOUNDS) == [("Ann", 2, 3), ("Ann", 5, None), ("Bea", 3, 5), ("Cid", 1, 2)]
+
+
+@pytest.mark.parametrize("sink", ["scd1", "scd2"])
+def test_a_table_that_takes_no_new_columns_is_widened_where_it_may_be(project, spark, sink):
+    feed = Feed(project, sink, more=f"{CLOSED}, type_widening: true")
+    feed.send({"id": 1, "at": 1, "x": 5}, {"id": 2, "at": 1, "x": 6}, x=pa.int32())
+    feed.send({"id": 1, "at": 2, "x": 2**40}, {"id": 3, "at": 1, "x": 7})
+    found = lake.read(spark, str(project.lake / "silver/t")).select("id", "x").collect()
+    first = [(1, 5)] if sink == "scd2" else []
+    assert sorted(tuple(row) for row in found) == [*first, (1, 2**40), (2, 6), (3, 7)]

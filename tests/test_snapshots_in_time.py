@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import change_data_reference as reference
 from conftest import balanced
-from lakehouse import ConfigError, DataError, runs
+from lakehouse import ConfigError, DataError, lake, runs
 from lakehouse.tables import Layout
 
 JOB = """
@@ -148,3 +150,59 @@ def test_a_run_that_fails_at_its_second_snapshot_says_what_it_committed_and_goes
     found = [(row["name"], row["__START_AT"], row["__END_AT"]) for row in project.rows("silver.t")]
     assert sorted(found, key=str) == [("a", 1, 2), ("b", 1, 2), ("c", 2, None)]
     assert project.run("x").rows_read == 0
+
+
+COLUMNS = """
+layer: silver
+source:
+  files: {{path: data, format: parquet}}
+sink:
+  snapshot: {{table: silver.t, keys: [id], version_column: at{more}}}
+"""
+
+
+def taken(project, at, *rows, **kinds):
+    """One snapshot whose rows have the columns that they name, and what its run recorded."""
+    (project.root / "data").mkdir(exist_ok=True)
+    names = dict.fromkeys(name for row in rows for name in row)
+    known = {"id": pa.int64(), "n": pa.string(), "x": pa.int64(), **kinds}
+    schema = pa.schema([("at", pa.int64()), *((name, known[name]) for name in names)])
+    table = pa.Table.from_pylist([{"at": at, **row} for row in rows], schema=schema)
+    pq.write_table(table, project.root / f"data/{at:03}.parquet")
+    record = project.run("x")
+    assert balanced(record)
+    return record
+
+
+@pytest.mark.parametrize("stored_as", [1, 2])
+def test_a_snapshots_new_column_that_the_table_does_not_take_is_left_out_and_named(project, stored_as):
+    project.job("x", COLUMNS.format(more=f", stored_as: {stored_as}, schema_evolution: none"))
+    taken(project, 1, {"id": 1, "n": "a"}, {"id": 2, "n": "b"})
+    record = taken(project, 2, {"id": 1, "n": "a", "x": 1}, {"id": 2, "n": "c", "x": 1})
+    assert (record.ignored_columns, record.rows_updated) == (("x",), 1)
+    current = [row for row in project.rows("silver.t") if stored_as == 1 or row["__END_AT"] is None]
+    assert sorted((row["id"], row["n"]) for row in current) == [(1, "a"), (2, "c")]
+
+
+@pytest.mark.parametrize("stored_as", [1, 2])
+def test_a_snapshots_table_that_takes_no_new_columns_is_widened_where_it_may_be(project, spark, stored_as):
+    project.job("x", COLUMNS.format(more=f", stored_as: {stored_as}, schema_evolution: none, type_widening: true"))
+    taken(project, 1, {"id": 1, "x": 1}, {"id": 2, "x": 2}, x=pa.int32())
+    taken(project, 2, {"id": 1, "x": 2**40}, {"id": 2, "x": 2})
+    found = lake.read(spark, str(project.lake / "silver/t")).select("id", "x").collect()
+    first = [(1, 1)] if stored_as == 2 else []
+    assert sorted(tuple(row) for row in found) == [*first, (1, 2**40), (2, 2)]
+
+
+@pytest.mark.parametrize("stored_as", [1, 2])
+def test_a_column_that_a_snapshot_lacks_is_null_in_its_rows(project, stored_as):
+    project.job("x", COLUMNS.format(more=f", stored_as: {stored_as}"))
+    rows = [{"id": 1, "n": "a", "x": 1}, {"id": 2, "n": "b"}]
+    taken(project, 1, *rows)
+    taken(project, 2, {"id": 1, "n": "a"}, {"id": 2, "n": "b"}, {"id": 3, "n": "c"})
+    current = [row for row in project.rows("silver.t") if stored_as == 1 or row["__END_AT"] is None]
+    assert sorted((row["id"], row["n"], row["x"]) for row in current) == [
+        (1, "a", None),
+        (2, "b", None),
+        (3, "c", None),
+    ]

@@ -20,7 +20,7 @@ from lakehouse.table_layout import cluster, require_partitions
 from lakehouse.tables import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Settings:
     constraints: Mapping[str, str] = field(default_factory=dict)
     constraint_prefix: str | None = None
     column_comments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def may_alter(self) -> bool:
+        """True where a write may change the table's schema: by a new column, or by a wider type."""
+        return self.evolve or self.type_widening
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,16 @@ def aligned(
         require_same_types(
             before.schema, rows.schema, widening=settings.type_widening, evolve=settings.evolve, table=table
         )
-    if write.settings.evolve:
-        return rows, []
-    known = {column.name.lower() for column in before.schema}
-    ignored = [name for name in rows.columns if name.lower() not in known and name not in carried]
+    ignored = not_taken([name for name in rows.columns if name not in carried], before, write)
     return rows.drop(*ignored), ignored
+
+
+def not_taken(names: Iterable[str], before: Snapshot | None, write: Write) -> list[str]:
+    """Those of the columns that are new to a table which takes no new ones."""
+    if before is None or write.settings.evolve:
+        return []
+    known = {column.name.lower() for column in before.schema}
+    return [name for name in names if name.lower() not in known]
 
 
 def _storable(rows: DataFrame, name: str, before: Snapshot | None) -> Column:

@@ -32,7 +32,16 @@ from lakehouse.holding import FEW, sized
 from lakehouse.intervals import marked
 from lakehouse.key_ranges import within
 from lakehouse.registry import length_of
-from lakehouse.targets import Write, Written, aligned, earlier_write, require_commit, save_rows, with_comments
+from lakehouse.targets import (
+    Write,
+    Written,
+    aligned,
+    earlier_write,
+    not_taken,
+    require_commit,
+    save_rows,
+    with_comments,
+)
 from lakehouse.upserts import assigned, same_keys
 
 
@@ -55,9 +64,11 @@ def apply(
     conditions = {"apply_as_deletes": deletes, "apply_as_truncates": truncates}
     df = completed(df, log, {"except_column_list": options.columns.excluded}, conditions)
     shape = shaped(options, visible(df), known)
+    ignored = tuple(not_taken(shape.kept, before, write))
+    shape = shape.without(ignored)
     write, notes = remembering(df, write, log, (*shape.keys, *shape.kept), conditions)
     target = Target(write, table, before, log, shape, meaning, _retention(options, df, log, table))
-    given, ignored = _given(df, target, deletes, truncates)
+    given = _given(df, target, deletes, truncates)
     batch = materialised(given, known, shape, write, table)
     if not batch.rows:
         return Written(table, None, 0, ignored=ignored, notes=notes)
@@ -78,15 +89,13 @@ def _retention(options: Options, df: DataFrame, log: EventLog, table: str) -> ti
     return length_of(options.state_retention)
 
 
-def _given(
-    df: DataFrame, target: Target, deletes: str | None, truncates: str | None
-) -> tuple[DataFrame, tuple[str, ...]]:
-    """The frame's events in the types of the log, and the columns left out because the target takes no new ones."""
+def _given(df: DataFrame, target: Target, deletes: str | None, truncates: str | None) -> DataFrame:
+    """The frame's events in the types of the log."""
     found = events(df, target.shape, deletes, truncates)
-    rows, ignored = aligned(found, target.before, target.write, target.table, types=False, carried=hidden(found))
+    rows, _ = aligned(found, target.before, target.write, target.table, types=False, carried=hidden(found))
     allowed = target.write.settings.type_widening
     keyed = Keyed(target.shape.keys, target.write.masked, target.shape.sequence)
-    return widened(rows, target.log.schema, allowed=allowed, table=target.table, keyed=keyed), tuple(ignored)
+    return widened(rows, target.log.schema, allowed=allowed, table=target.table, keyed=keyed)
 
 
 def _applied(batch: Batch, target: Target, truncating: bool) -> tuple[Written, Mapping[str, Any]]:
@@ -158,7 +167,7 @@ def _commit(found: Outcome, batch: Batch, target: Target) -> CommitInfo | None:
         condition=" AND ".join(filter(None, (same_keys(target.shape.identity), ranged, is_open))),
         matched=[(diff.is_kind(diff.DELETED), None), (diff.is_kind(diff.UPDATED), values)],
         not_matched=(diff.is_kind(diff.INSERTED), values),
-        evolve=write.settings.evolve,
+        evolve=write.settings.may_alter,
     )
     return require_commit(write, target.table)
 

@@ -27,7 +27,7 @@ from lakehouse.history.snapshot_options import SnapshotOptions, snapshot_shape, 
 from lakehouse.history.snapshots import SnapshotShape
 from lakehouse.holding import held
 from lakehouse.intervals import marked
-from lakehouse.targets import Stopped, Write, Written, aligned, require_commit, save_rows, with_comments
+from lakehouse.targets import Stopped, Write, Written, aligned, not_taken, require_commit, save_rows, with_comments
 from lakehouse.upserts import assigned, readable_keys, same_keys
 
 
@@ -49,11 +49,13 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
     """
     before = lake.snapshot(write.spark, write.layout.table(table))
     log = event_log.opened(write, table, before, options.meaning()) if options.has_version else None
-    df = completed(df, log or EventLog("", before), {"except_column_list": options.columns.excluded}, {})
+    df = _whole(df, before, log, options)
     shape = snapshot_shape(options, visible(df))
+    ignored = tuple(not_taken(shape.kept, before, write))
+    shape = shape.without(ignored)
     if log is not None:
         write, _ = remembering(df, write, log, (*shape.keys, *shape.kept), {})
-    given, ignored = _given(df, before, write, table, options, shape)
+    given = _given(df, before, write, table, options, shape)
     kinds = given.schema
     target = _Target(write, table, options, shape, kinds[shape.since or SEQUENCE].dataType, kinds[SEQUENCE].dataType)
     if write.adopts and before is not None:
@@ -69,6 +71,15 @@ def apply(df: DataFrame, write: Write, table: str, options: SnapshotOptions) -> 
             raise
         raise Stopped(done.written(table, ignored), error) from error
     return done.written(table, ignored)
+
+
+def _whole(df: DataFrame, before: lake.Snapshot | None, log: EventLog | None, options: SnapshotOptions) -> DataFrame:
+    """The frame with NULL in each column that it lacks and the target has, or an option names, of earlier snapshots."""
+    needed = (*options.keys, *([options.updated_at] if options.updated_at else []))  # each snapshot has these
+    there = {name.lower() for name in (*df.columns, *needed, *options.own)}
+    lacking = [field for field in (before.schema if before else ()) if field.name.lower() not in there]
+    found = df.withColumns({field.name: F.lit(None).cast(field.dataType) for field in lacking})
+    return completed(found, log or EventLog("", before), {"except_column_list": options.columns.excluded}, {})
 
 
 def _take(rows: DataFrame, log: EventLog | None, target: _Target, done: Counts) -> None:
@@ -112,17 +123,17 @@ def _given(
     table: str,
     options: SnapshotOptions,
     shape: SnapshotShape,
-) -> tuple[DataFrame, tuple[str, ...]]:
-    """The rows in the types of the target, each with its snapshot's version; and the columns left out."""
+) -> DataFrame:
+    """The rows in the types of the target, each with its snapshot's version."""
     beside = [shape.since] if shape.since and shape.since not in shape.kept else []
     files = [FILE] if FILE in df.columns else []
     named_rows = df.withColumn(SEQUENCE, version(options, write.now)).select(
         *map(col, (*shape.keys, *shape.kept, *beside, SEQUENCE, *files))
     )
-    rows, ignored = aligned(named_rows, before, write, table, types=False, carried=[*beside, SEQUENCE, *files])
+    rows, _ = aligned(named_rows, before, write, table, types=False, carried=[*beside, SEQUENCE, *files])
     known = before.schema if before is not None else StructType()
     keyed = Keyed(shape.keys, write.masked)
-    return widened(rows, known, allowed=write.settings.type_widening, table=table, keyed=keyed), tuple(ignored)
+    return widened(rows, known, allowed=write.settings.type_widening, table=table, keyed=keyed)
 
 
 def _materialised(given: DataFrame, target: _Target) -> DataFrame:
@@ -251,7 +262,7 @@ def _commit(changes: DataFrame, before: lake.Snapshot | None, target: _Target) -
         updates = assigned(taken.ending(target.shape))
     clauses = [(diff.DELETED, None), (taken.REVISED, values), (diff.UPDATED, updates)]
     lake.merge(
-        changes, before.path, write.commit, condition=condition, evolve=write.settings.evolve,
+        changes, before.path, write.commit, condition=condition, evolve=write.settings.may_alter,
         matched=[(diff.is_kind(kind), assigned) for kind, assigned in clauses],
         not_matched=(diff.is_kind(diff.INSERTED), values),
     )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from lakehouse.errors import did_you_mean
 
@@ -85,6 +85,14 @@ class Shape:
     start: str
     end: str
     current: str | None
+
+    def without(self, names: Collection[str]) -> Shape:
+        """The same of a target that does not keep these columns."""
+        kept, tracked, filled, previous = (
+            tuple(name for name in chosen if name not in names)
+            for chosen in (self.kept, self.tracked, self.filled, self.previous)
+        )
+        return replace(self, kept=kept, tracked=tracked, filled=filled, previous=previous)
 
     @property
     def own(self) -> tuple[str, ...]:

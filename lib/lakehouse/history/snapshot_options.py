@@ -11,9 +11,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from lakehouse.frames import FILE, col, require_pattern
-from lakehouse.history import snapshots as taken
 from lakehouse.history.shape import CURRENT, Selection, kept_columns, keys_of, require_no_clash, spelled
-from lakehouse.history.snapshots import HardDeletes, SnapshotShape, Strategy
+from lakehouse.history.snapshots import IS_DELETED, HardDeletes, SnapshotShape, Strategy
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,13 @@ class SnapshotOptions:
         """True where the data say which snapshot they are of; else it is the run's start."""
         return self.version_column is not None or self.version_pattern is not None
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The columns that the sink adds."""
+        flag = [CURRENT] if self.current_flag else []
+        bounds = [self.start, self.end, *flag] if self.stored_as == 2 else []
+        return (*bounds, *([IS_DELETED] if self.hard_deletes == "new_record" else []))
+
     def meaning(self) -> dict[str, object]:
         """What must stay as it is for the accepted versions to keep their meaning."""
         return {
@@ -67,7 +73,7 @@ def snapshot_shape(options: SnapshotOptions, names: Sequence[str]) -> SnapshotSh
         options.hard_deletes or ("invalidate" if options.strategy == "full" else "ignore"), since,
         options.start, options.end, CURRENT if options.current_flag else None,
     )  # fmt: skip
-    require_no_clash(taken.own_columns(shape), (*keys, *kept))
+    require_no_clash(options.own, (*keys, *kept))
     return shape
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal
 
@@ -62,6 +63,13 @@ class SnapshotShape:
     start: str
     end: str
     current: str | None
+
+    def without(self, names: Collection[str]) -> SnapshotShape:
+        """The same of a target that does not keep these columns."""
+        kept, compared_, tracked = (
+            tuple(name for name in chosen if name not in names) for chosen in (self.kept, self.compared, self.tracked)
+        )
+        return replace(self, kept=kept, compared=compared_, tracked=tracked)
 
     @property
     def since(self) -> str | None:
@@ -231,12 +239,6 @@ def _flags(shape: SnapshotShape, *, current: bool, deleted: Column) -> list[Colu
 def ending(shape: SnapshotShape) -> list[str]:
     """The columns that change where a row ends."""
     return [shape.end, *([shape.current] if shape.current else [])]
-
-
-def own_columns(shape: SnapshotShape) -> list[str]:
-    """The columns that the sink adds."""
-    return [*([shape.start] if shape.versioned else []), *(ending(shape) if shape.versioned else []),
-            *([IS_DELETED] if shape.marks_deleted else [])]  # fmt: skip
 
 
 def is_invalid(shape: SnapshotShape) -> Column:

@@ -105,7 +105,7 @@ def _merge(
         matched=[(f"{_counts(source)} AND ({when})", values) for when, values in matched],
         not_matched=_not_matched(source),
         missing="true" if when_missing == "delete" else None,
-        evolve=write.settings.evolve,
+        evolve=write.settings.may_alter,
     )
     after = lake.snapshot(write.spark, before.path)
     return None if after is not None and after.version == before.version else require_commit(write, table)
