@@ -629,3 +629,35 @@ def test_what_is_made_of_a_personal_column_is_personal(project):
     )
     with pytest.raises(DataError, match=r"key=\*\*\*, version=None"):
         project.run("x")
+
+
+BY_TRANSFORMS = """
+layer: silver
+source:
+  files: {{path: data, format: csv}}
+schema: "id string, name string, at int, op string"
+rules:
+  - not_null: {{column: name}}
+transforms:
+  {steps}
+sink:
+  scd2: {{table: silver.t, keys: [id], sequence_by: [at], apply_as_deletes: "{condition}", column_list: [name]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "steps"),
+    [
+        ("op = 'D'", ["trim: {columns: [op]}"]),
+        ("what = 'D'", ["trim: {}", "rename: {columns: {op: what}}"]),
+        ("gone", ["derive: {columns: {gone: trim(op) = 'D', name: upper(name)}}", "filter: {where: at > 0}"]),
+        ("op = 'D'", ["standardise: {column: op, mapping: {d: D}}", "select: {columns: [id, name, at, op]}"]),
+    ],
+)
+def test_rules_let_a_delete_pass_that_only_the_transforms_show(project, condition, steps):
+    project.job("x", BY_TRANSFORMS.format(condition=condition, steps="\n  ".join(f"- {step}" for step in steps)))
+    project.write("data/1.csv", "id,name,at,op\n1,Ann,1,I\n2,Bea,1,I\n1,,2, D \n2,,2,I\n")
+    record = project.run("x")
+    assert balanced(record)
+    assert (record.rows_quarantined, record.rows_deleted) == (1, 1)
+    assert {row["id"]: row["__END_AT"] for row in project.rows("silver.t")} == {"1": 2, "2": None}

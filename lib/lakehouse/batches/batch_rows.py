@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 
 from lakehouse import lake, log, rule_results
 from lakehouse.batches.cdc_rows import with_refused
+from lakehouse.batches.deletes import with_deletes
 from lakehouse.batches.event_times import flagged_untimed, times_of
 from lakehouse.batches.job_columns import shape_of
 from lakehouse.batches.routes import fits
-from lakehouse.batches.rule_checks import DELETES, FLAG, TRUNCATES, checks_of, deleting, truncating
+from lakehouse.batches.rule_checks import DELETES, FLAG, TRUNCATES, checks_of
 from lakehouse.batches.set_rules import with_flags
 from lakehouse.batches.step_errors import explained, problem_of
 from lakehouse.change_data import event_log
@@ -115,9 +116,7 @@ def checked(batch: Batch, raw: DataFrame) -> DataFrame:
     plan = batch.plan
     with explained(plan):
         frame = with_refused(plan, conform(raw, batch.shape))
-    for flag, conditions in ((DELETES, deleting(plan)), (TRUNCATES, truncating(plan))):
-        if conditions:
-            frame = frame.withColumn(flag, _is_any(conditions, frame))
+    frame = with_deletes(plan, frame, batch.now)
     checks = [(rule, check) for rule, check in batch.checks if not rule.flags]
     try:
         judged = with_fate(frame, [check for _, check in checks])
@@ -182,16 +181,6 @@ def guarded(plan: Plan) -> list[SinkStep]:
     """The sinks that quarantine what they cannot take."""
     options = ("on_invalid", "state_retention")
     return [sink for sink in plan.sinks if {sink.step.option(name) for name in options} - {None, "error"}]
-
-
-def _is_any(conditions: Sequence[str], frame: DataFrame) -> Column:
-    """True for a row that one of the conditions holds for. False where a condition needs the transforms first."""
-    found = F.expr(" OR ".join(f"coalesce({condition}, false)" for condition in conditions))
-    try:
-        frame.select(found)
-    except (AnalysisException, ParseException):
-        return F.lit(False)
-    return found
 
 
 def quarantines_extras(step: Step) -> bool:

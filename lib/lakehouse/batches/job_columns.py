@@ -70,7 +70,7 @@ def contract_constraints(plan: Plan, sink: SinkStep, columns: Iterable[str]) -> 
     for step in plan.transforms:
         if step.name not in _MAKES:
             return {}
-        made = _made_by(step, [name for name, field in staying.items() if field in texts])
+        made = written_by(step, [name for name, field in staying.items() if field in texts])
         if step.name == "rename":
             staying = {made.get(name, name): field for name, field in staying.items()}
         else:
@@ -83,7 +83,7 @@ def contract_constraints(plan: Plan, sink: SinkStep, columns: Iterable[str]) -> 
     return conditions(plan.contract, held)
 
 
-def _made_by(step: Step, texts: list[str]) -> dict[str, str]:
+def written_by(step: Step, texts: list[str]) -> dict[str, str]:
     """The columns that a transform writes or takes away, in small letters; of `rename` the new name by the old one."""
     option = _MAKES[step.name]
     named = step.option(option) if option is not None else {}
