@@ -84,3 +84,14 @@ def test_rows_that_others_changed_or_restored_are_refused(here, spark):
         assert command(["rebuild", "silver.t", "--replace"]) == 0
         here.run("t")
         assert names(here) == ["a Ann 1 3", "a Bea 3 5", "a Cid 5 None", "b Bob 2 None"]
+
+
+BY_FILE = r"snapshot: {table: silver.t, keys: [id], version_pattern: '(\d+)\.csv', stored_as: 2}"
+
+
+@pytest.mark.parametrize(("sink", "changed"), [(SNAPSHOT, "current_flag: true"), (BY_FILE, "version_type: int")])
+def test_a_snapshots_option_that_gives_its_rows_another_meaning_is_refused(here, sink, changed):
+    send(here, 1, "a,Ann,1", sink=sink)
+    said = f"silver.t was made with no {changed.partition(':')[0]}; run with --full-refresh"
+    with pytest.raises(SinkError, match=said):
+        send(here, 2, "a,Bea,2", sink=sink.replace("stored_as", f"{changed}, stored_as"))

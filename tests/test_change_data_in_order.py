@@ -154,3 +154,20 @@ def test_a_table_that_takes_no_new_columns_is_widened_where_it_may_be(project, s
     found = lake.read(spark, str(project.lake / "silver/t")).select("id", "x").collect()
     first = [(1, 5)] if sink == "scd2" else []
     assert sorted(tuple(row) for row in found) == [*first, (1, 2**40), (2, 6), (3, 7)]
+
+
+@pytest.mark.parametrize("sink", ["scd1", "scd2", "scd3"])
+def test_a_column_spelled_in_another_case_is_the_same_column(project, sink):
+    more = ", keep_previous: [n]" if sink == "scd3" else ""
+    feed = Feed(project, sink, more=more)
+    feed.send({"id": 1, "at": 2, "n": "b"}, {"id": 2, "at": 5, "n": "z"})
+    kinds = {"ID": pa.int64(), "At": pa.int64(), "N": pa.string()}
+    feed.send({"ID": 1, "At": 9, "N": "d"}, {"ID": 3, "At": 9, "N": "x"}, **kinds)
+    feed.send({"ID": 1, "At": 5, "N": "c"}, {"ID": 2, "At": 1, "N": "y"}, **kinds)
+    if sink == "scd2":
+        own = [("x", 9, None), ("y", 1, 5), ("z", 5, None)]
+        assert feed.rows(*BOUNDS) == [("b", 2, 5), ("c", 5, 9), ("d", 9, None), *own]
+    else:
+        assert feed.rows("id", "n") == [(1, "d"), (2, "z"), (3, "x")]
+    if sink == "scd3":
+        assert feed.rows("id", "previous_n") == [(1, "c"), (2, "y"), (3, None)]

@@ -82,6 +82,36 @@ def test_merge_takes_names_in_any_case(project):
     assert [(row["v"], row["seq"]) for row in project.rows("silver.t", "id")] == [("z", 5), ("y", 6)]
 
 
+def test_merge_of_some_columns_remembers_the_sequence_that_they_came_with(project):
+    sink = "merge: {table: silver.t, keys: [id], sequence_by: [seq], update_columns: [v]}"
+    for row in ([1, "a", 1], [1, "c", 3], [1, "b", 2]):
+        run(project, sink, [row])
+    assert project.rows("silver.t") == [{"id": 1, "v": "c", "seq": 3}]
+
+
+@pytest.mark.parametrize("closed", ["", ", schema_evolution: none"])
+def test_merge_by_a_sequence_that_the_table_does_not_have_yet(project, closed):
+    run(project, "append: {table: silver.t}", [[1, "a"]], schema="id int, v string")
+    sink = f'merge: {{table: silver.t, keys: [id], sequence_by: [seq], delete_when: "gone"{closed}}}'
+    schema = "id int, v string, seq int, gone boolean"
+    if closed:
+        project.job("t", job(sink, '[[1, "b", 1, false]]', schema))
+        with pytest.raises(SinkError, match=r"'sequence_by' names 'seq', which silver\.t does not have"):
+            project.run("t")
+        return
+    for row in ([1, "b", 1, False], [1, "c", 3, False], [1, "d", 2, False]):
+        run(project, sink, [row], schema=schema)
+    assert [(row["v"], row["seq"]) for row in project.rows("silver.t")] == [("c", 3)]
+
+
+def test_merge_widens_a_table_that_takes_no_new_columns(project, spark):
+    sink = "merge: {table: silver.t, keys: [id], schema_evolution: none, type_widening: true}"
+    run(project, sink, [[1, "a", 1], [2, "b", 1]])
+    run(project, sink, [[1, "a", 5_000_000_000]], schema="id int, v string, seq bigint")
+    rows = spark.read.format("delta").load(str(project.lake / "silver/t"))
+    assert sorted((row["id"], row["seq"]) for row in rows.collect()) == [(1, 5_000_000_000), (2, 1)]
+
+
 def test_missing_keys_are_deleted_but_not_those_of_quarantined_rows(project):
     sink = "merge: {table: silver.t, keys: [id], when_missing: delete}"
     rule = "rules:\n  - not_null: {column: v}\n"

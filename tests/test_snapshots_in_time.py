@@ -206,3 +206,14 @@ def test_a_column_that_a_snapshot_lacks_is_null_in_its_rows(project, stored_as):
         (2, "b", None),
         (3, "c", None),
     ]
+
+
+@pytest.mark.parametrize("stored_as", [1, 2])
+def test_a_snapshots_column_spelled_in_another_case_is_the_same_column(project, stored_as):
+    project.job("x", COLUMNS.format(more=f", stored_as: {stored_as}"))
+    taken(project, 1, {"id": 1, "n": "a"}, {"id": 2, "n": "b"})
+    kinds = {"ID": pa.int64(), "N": pa.string()}
+    record = taken(project, 2, {"ID": 1, "N": "a"}, {"ID": 2, "N": "c"}, {"ID": 3, "N": "d"}, **kinds)
+    assert (record.rows_inserted, record.rows_updated) == (1, 1)
+    current = [row for row in project.rows("silver.t") if stored_as == 1 or row["__END_AT"] is None]
+    assert sorted((row["id"], row["n"]) for row in current) == [(1, "a"), (2, "c"), (3, "d")]

@@ -88,6 +88,16 @@ def test_history_takes_a_key_of_several_columns(here, capsys):
     )
 
 
+def test_the_commands_take_keys_in_any_case(here, spark, capsys):
+    send(here, 1, "a,1,Ann,1,", "a,1,Bea,5,", "b,1,Bob,1,", keys="ID, Line")
+    shown = said(capsys, "history", "silver.t", "--key", "id=a", "--key", "LINE=1").splitlines()
+    assert shown[0] == "silver.t, id=a, line=1: 2 versions, 2 events"
+    assert shown[1] == "= 1 .. 5  name=Ann"
+    assert "it is the same, row for row" in said(capsys, "rebuild", "silver.t")
+    spark.sql(f"UPDATE delta.`{here.lake}/silver/t` SET name = 'Zoe' WHERE __START_AT = 5")
+    assert "  ~ id=a, line=1, __START_AT=5  name Zoe -> Bea" in said(capsys, "rebuild", "silver.t").splitlines()
+
+
 def test_history_of_snapshots_names_those_at_which_the_key_changed(here, capsys):
     sink = "snapshot: {table: silver.s, keys: [id], version_column: v, stored_as: 2}"
     here.job(

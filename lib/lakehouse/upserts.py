@@ -58,9 +58,12 @@ def one_row_per_key(
     )
 
 
-def newer(schema: StructType, sequence_by: Sequence[str], compared: Sequence[str]) -> str:
-    """The source's row is newer than the target's: by sequence, then by payload, so that the order of arrival decides nothing."""
-    ours, theirs = _struct("source", sequence_by), _struct("target", sequence_by)
+def newer(schema: StructType, sequence_by: Sequence[str], compared: Sequence[str], known: Collection[str]) -> str:
+    """The source's row is newer than the target's: by sequence, then by payload, so that the order of arrival decides nothing.
+
+    `known` are the target's columns in small letters: a sequence that it does not have yet is NULL in its rows.
+    """
+    ours, theirs = _struct("source", sequence_by), _sequence_of_target(schema, sequence_by, known)
     ties = sorted(
         name for name in compared if name not in sequence_by and "map<" not in schema[name].dataType.simpleString()
     )
@@ -69,9 +72,11 @@ def newer(schema: StructType, sequence_by: Sequence[str], compared: Sequence[str
     return f"{ours} > {theirs} OR ({ours} <=> {theirs} AND {_struct('source', ties)} > {_struct('target', ties)})"
 
 
-def not_older(sequence_by: Sequence[str]) -> str:
-    """The source's row is no older than the target's; without a sequence always so."""
-    return f"{_struct('source', sequence_by)} >= {_struct('target', sequence_by)}" if sequence_by else "true"
+def not_older(schema: StructType, sequence_by: Sequence[str], known: Collection[str]) -> str:
+    """The source's row is no older than the target's; without a sequence always so. `known` as in `newer`."""
+    if not sequence_by:
+        return "true"
+    return f"{_struct('source', sequence_by)} >= {_sequence_of_target(schema, sequence_by, known)}"
 
 
 def different(compared: Sequence[str], new: Sequence[str]) -> str:
@@ -144,6 +149,14 @@ def _require_clean(
         raise DataError(
             f"{counted(clashes, 'key has', 'keys have')} different rows in one batch ({named(keys, examples, masked)}): name what orders them in sequence_by, or use keep_latest"
         )
+
+
+def _sequence_of_target(schema: StructType, sequence_by: Sequence[str], known: Collection[str]) -> str:
+    parts = [
+        f"target.{quoted(name)}" if name.lower() in known else f"CAST(NULL AS {schema[name].dataType.simpleString()})"
+        for name in sequence_by
+    ]
+    return f"struct({', '.join(parts)})"
 
 
 def _struct(side: str, names: Sequence[str]) -> str:

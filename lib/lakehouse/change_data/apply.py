@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -59,6 +59,7 @@ def apply(
     meaning = options.meaning()
     log = event_log.opened(write, table, before, meaning)
     known = [name for name in log.schema.names if not name.startswith(HIDDEN_PREFIX)]
+    df, write = _spelled_as(known, df, write)
     if write.adopts and before is not None:
         return adopted(before, write, log, shaped(options, visible(df), known), table, meaning)
     conditions = {"apply_as_deletes": deletes, "apply_as_truncates": truncates}
@@ -76,6 +77,17 @@ def apply(
         written, note = _applied(batch, target, truncates is not None)
     _tidy(target, note)
     return replace(written, ignored=ignored, notes=notes)
+
+
+def _spelled_as(known: Sequence[str], df: DataFrame, write: Write) -> tuple[DataFrame, Write]:
+    """The frame and what is personal of it, a known column under its known name: another case is the same column."""
+    spelled = {name.lower(): name for name in known}
+    names = {name: spelled[name.lower()] for name in df.columns if spelled.get(name.lower(), name) != name}
+    if not names:
+        return df, write
+    return df.withColumnsRenamed(names), replace(
+        write, masked=frozenset(names.get(name, name) for name in write.masked)
+    )
 
 
 def _retention(options: Options, df: DataFrame, log: EventLog, table: str) -> timedelta | None:

@@ -62,8 +62,10 @@ def key_history(layout: Layout, table: str, given: Sequence[str]) -> KeyHistory:
     meaning = meaning_of(layout, table)
     if meaning is None:
         raise DataError(f"{table} keeps no events; only scd1, scd2, scd3 and snapshot with a version do")
-    key = _key(given, meaning["keys"])
-    condition = _condition(key, {field.name: getattr(field.type, "type", "") for field in opened.schema().fields})
+    kinds = {field.name: getattr(field.type, "type", "") for field in opened.schema().fields}
+    spelled = {name.lower(): name for name in kinds}
+    key = _key(given, [spelled[name.lower()] for name in meaning["keys"]])
+    condition = _condition(key, kinds)
     rows = query(path, layout.root, f"SELECT * FROM t WHERE {condition}")
     bounds = [meaning["start_column"], meaning["end_column"]] if meaning["versions"] else []
     rows.sort(key=lambda row: [order(row[name]) for name in bounds[:1]])
@@ -81,9 +83,11 @@ def key_history(layout: Layout, table: str, given: Sequence[str]) -> KeyHistory:
 
 
 def _key(given: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
-    if len(keys) == 1 and len(given) == 1 and not given[0].startswith(f"{keys[0]}="):
+    if len(keys) == 1 and len(given) == 1 and not given[0].lower().startswith(f"{keys[0]}=".lower()):
         return {keys[0]: given[0]}
-    pairs = dict(text.partition("=")[::2] for text in given if "=" in text)
+    spelled = {name.lower(): name for name in keys}
+    told = dict(text.partition("=")[::2] for text in given if "=" in text)
+    pairs = {spelled.get(name.lower(), name): value for name, value in told.items()}
     strangers = [name for name in pairs if name not in keys]
     if strangers:
         raise ConfigError(f"--key names '{strangers[0]}', which is no key.{did_you_mean(strangers[0], keys)}")

@@ -53,6 +53,8 @@ class SnapshotOptions:
         return {
             "keys": list(self.keys), "stored_as": self.stored_as, "strategy": self.strategy,
             "versions": self.stored_as == 2, "start_column": self.start, "end_column": self.end,
+            **({"current_flag": True} if self.current_flag else {}),
+            **({"version_type": self.version_type} if self.version_pattern and self.version_type != "string" else {}),
         }  # fmt: skip
 
 

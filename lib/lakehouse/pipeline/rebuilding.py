@@ -22,6 +22,7 @@ from lakehouse.ending import Ending
 from lakehouse.errors import DataError
 from lakehouse.frames import as_shown, col
 from lakehouse.history import difference as diff
+from lakehouse.history.shape import spelled
 from lakehouse.holding import held
 from lakehouse.pipeline.adopting import sink_of
 from lakehouse.pipeline.run import run_plan
@@ -96,6 +97,7 @@ def _compared(spark: SparkSession, table: str, old: Layout, new: Layout, keys: l
     if before is None:
         raise DataError(f"there is no table {table} at {old.table(table)}; `lakehouse run` makes it")
     after = before.limit(0) if after is None else after
+    keys = [*spelled(keys, after.columns, "keys")]
     identity = [*keys, start] if start in after.columns and start in before.columns else keys
     values = [name for name in after.columns if name not in identity]
     gone = [name for name in before.columns if name not in after.columns]

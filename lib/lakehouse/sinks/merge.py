@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import lake
 from lakehouse.commits import CommitInfo
+from lakehouse.errors import SinkError
 from lakehouse.frames import col, quoted, require_columns, visible
 from lakehouse.history.shape import spelled
 from lakehouse.registry import Columns, Name, Sql, sink
@@ -45,7 +46,8 @@ def merge(
     """Upserts: a row whose key is there replaces it where it is newer by `sequence_by` (equal: the greater row), others are inserted.
 
     Without `sequence_by` the last batch wins, and two different rows of one key in a batch are an error that names the
-    keys. `delete_when` deletes the key instead; `when_missing: delete` deletes the keys that the batch does not have.
+    keys. Of `update_columns` alone a row that is there changes, and of its sequence. `delete_when` deletes the key
+    instead; `when_missing: delete` deletes the keys that the batch does not have.
     """
     require_columns(df, [*keys, *(sequence_by or []), *(update_columns or [])])
     keys = [*spelled(keys, df.columns, "keys")]
@@ -55,8 +57,9 @@ def merge(
     earlier = earlier_write(before, write)
     if earlier is not None:
         return replace(_written(table, earlier, int(earlier.note.get("rows_to_sink", 0))), repeated=True)
-    rows, ignored = aligned(df, before, write, table)
-    flagged = rows if delete_when is None else rows.withColumn(DELETES, F.coalesce(F.expr(delete_when), F.lit(False)))
+    rows = df if delete_when is None else df.withColumn(DELETES, F.coalesce(F.expr(delete_when), F.lit(False)))
+    flagged, ignored = aligned(rows, before, write, table, carried=[DELETES] if delete_when else [])
+    _require_taken(sequence_by, ignored, table)
     batch = one_row_per_key(flagged, keys, sequence_by, write.masked)
     # how many rows came in is in no metric of the commit: after a crash it is read from the note
     write = replace(write, commit=replace(write.commit, note={**write.commit.note, "rows_to_sink": batch.count}))
@@ -67,10 +70,15 @@ def merge(
     else:
         matched = [] if insert_only else _matched(flagged, keys, sequence_by, update_columns, before.schema.names)
         done = _merge(batch, before, write, table, keys, matched, when_missing)
-    result = (
-        Written(table, None, batch.count, unchanged=batch.count) if done is None else _written(table, done, batch.count)
-    )
-    return replace(result, ignored=tuple(ignored))
+    return replace(_written(table, done, batch.count), ignored=tuple(ignored))
+
+
+def _require_taken(sequence_by: Sequence[str], ignored: Sequence[str], table: str) -> None:
+    unknown = [name for name in sequence_by if name in ignored]
+    if unknown:
+        raise SinkError(
+            f"'sequence_by' names '{unknown[0]}', which {table} does not have; set schema_evolution: add_new_columns to have it added"
+        )
 
 
 def _only_appends(batch: Batch, before: lake.Snapshot, write: Write, *, deletes: bool, missing: str) -> bool:
@@ -121,10 +129,10 @@ def _matched(
     """For keys that are there: delete where asked, update where newer or, without a sequence, different."""
     there = {name.lower() for name in known}
     shown = [name for name in visible(rows) if name not in keys]
-    updated = [name for name in shown if update_columns is None or name in update_columns]
+    updated = [name for name in shown if update_columns is None or name in (*update_columns, *sequence_by)]
     compared = [name for name in updated if name.lower() in there]
     changed = (
-        newer(rows.schema, sequence_by, compared)
+        newer(rows.schema, sequence_by, compared, there)
         if sequence_by
         else different(compared, [n for n in updated if n not in compared])
     )
@@ -132,7 +140,7 @@ def _matched(
     if DELETES not in rows.columns:
         return [(changed, update)]
     return [
-        (f"source.{quoted(DELETES)} AND {not_older(sequence_by)}", None),
+        (f"source.{quoted(DELETES)} AND {not_older(rows.schema, sequence_by, there)}", None),
         (f"NOT source.{quoted(DELETES)} AND ({changed})", update),
     ]
 
@@ -147,7 +155,9 @@ def _counts(source: DataFrame) -> str:
     return f"NOT source.{quoted(PRESENT)}" if PRESENT in source.columns else "true"
 
 
-def _written(table: str, info: CommitInfo, count: int) -> Written:
+def _written(table: str, info: CommitInfo | None, count: int) -> Written:
+    if info is None:
+        return Written(table, None, count, unchanged=count)
     deleted = info.metrics.get("numTargetRowsMatchedDeleted", 0)
     return Written(
         table, info.version, count, info.inserted, info.updated, deleted, count - info.inserted - info.updated - deleted,
