@@ -661,3 +661,16 @@ def test_rules_let_a_delete_pass_that_only_the_transforms_show(project, conditio
     assert balanced(record)
     assert (record.rows_quarantined, record.rows_deleted) == (1, 1)
     assert {row["id"]: row["__END_AT"] for row in project.rows("silver.t")} == {"1": 2, "2": None}
+
+
+def test_a_silver_job_orders_and_keeps_what_its_sink_names_of_bronzes_own_columns(project):
+    project.job("b", "layer: bronze\nsource:\n  files: {path: data, format: csv}\nsink:\n  append: {table: bronze.t}\n")
+    options = "table: silver.t, keys: [id], sequence_by: [_ingested_at], column_list: [name, _source_file]"
+    project.job("s", f"layer: silver\nsource:\n  delta: {{table: bronze.t}}\nsink:\n  scd1: {{{options}}}\n")
+    for number, name in enumerate(("Ann", "Bea"), 1):
+        project.write(f"data/{number}.csv", f"id,name\n1,{name}\n")
+        project.run("b")
+        project.run("s")
+    (row,) = project.rows("silver.t")
+    assert (list(row), row["name"]) == (["id", "name", "_source_file"], "Bea")
+    assert row["_source_file"].endswith("2.csv")

@@ -31,7 +31,7 @@ _MAKES = {
 
 def shape_of(plan: Plan, run_id: str, now: datetime) -> Shape:
     """What conform makes of the job's rows."""
-    named = {name for name in (*BRONZE_COLUMNS, *KAFKA_COLUMNS) if _is_named(plan, name)}
+    named = _named_columns([*_after_rules(plan), *(rule.step.given for rule in plan.rules)])
     if plan.source.option("cdc_format"):
         named |= set(COLUMNS)
     if any(sink.step.entry.traits.get("asks_for_file") for sink in plan.sinks):
@@ -135,16 +135,14 @@ def contract_fields(plan: Plan) -> StructType | None:
 
 
 def without_bronze_columns(plan: Plan, rows: DataFrame) -> DataFrame:
-    """Silver and gold carry bronze's own columns only where a transform or the contract names them."""
+    """Silver and gold carry bronze's own columns only where a transform, a sink or the contract names them."""
     if plan.job.config.layer == "bronze":
         return rows
     asked = {field.name for field in plan.contract.fields} if plan.contract else set()
     if plan.source.option("rescued_data_column"):
         asked.add(plan.source.option("rescued_data_column"))
-    by_transform = {
-        name for step in plan.transforms for name in BRONZE_COLUMNS + KAFKA_COLUMNS if _mentioned(step.given, name)
-    }
-    return rows.drop(*[name for name in BRONZE_COLUMNS + KAFKA_COLUMNS if name not in asked | by_transform])
+    asked |= _named_columns(_after_rules(plan))
+    return rows.drop(*[name for name in BRONZE_COLUMNS + KAFKA_COLUMNS if name not in asked])
 
 
 def _typed_fields(contract: Contract) -> StructType:
@@ -166,12 +164,17 @@ def _fields(ddl: str) -> StructType:
     return found
 
 
-def _is_named(plan: Plan, column: str) -> bool:
-    """A transform names the column, or a rule does."""
-    return any(
-        column in str(step.given) and _mentioned(step.given, column)
-        for step in (*plan.transforms, *(rule.step for rule in plan.rules))
-    )
+def _after_rules(plan: Plan) -> list[Any]:
+    """What the job says of its rows after the rules: the options of its transforms and its sinks."""
+    sinks = [option for sink in plan.sinks for option in (sink.step.given, sink.where)]
+    return [*(step.given for step in plan.transforms), *sinks]
+
+
+def _named_columns(options: Collection[Any]) -> set[str]:
+    """Those of bronze's own columns that one of the options names."""
+    told = str(options)  # most name none
+    found = [name for name in (*BRONZE_COLUMNS, *KAFKA_COLUMNS) if name in told]
+    return {name for name in found if any(_mentioned(option, name) for option in options)}
 
 
 def _mentioned(value: Any, column: str) -> bool:
