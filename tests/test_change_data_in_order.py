@@ -171,3 +171,20 @@ def test_a_column_spelled_in_another_case_is_the_same_column(project, sink):
         assert feed.rows("id", "n") == [(1, "d"), (2, "z"), (3, "x")]
     if sink == "scd3":
         assert feed.rows("id", "previous_n") == [(1, "c"), (2, "y"), (3, None)]
+
+
+@pytest.mark.parametrize("sink", ["scd1", "scd2"])
+def test_maps_within_maps_compare_whatever_the_order_of_their_entries(project, sink):
+    kind = pa.map_(pa.string(), pa.map_(pa.string(), pa.int64()))
+    one = [("a", [("x", 1), ("y", 2)]), ("b", [])]
+    same = [("b", []), ("a", [("y", 2), ("x", 1)])]
+    other = [("a", [("x", 1), ("y", 3)]), ("b", [])]
+    feed = Feed(project, sink)
+    feed.send({"id": 1, "at": 1, "m": one}, m=kind)
+    again = feed.send({"id": 1, "at": 2, "m": same}, m=kind)
+    late = feed.send({"id": 1, "at": 0, "m": other}, {"id": 1, "at": 2, "m": other}, m=kind)
+    assert (again.rows_inserted, again.rows_updated) == (0, 0)
+    kept = [dict(row["m"])["a"] for row in project.rows("silver.t")]
+    assert len(kept) == (1 if sink == "scd1" else 3)
+    assert [("x", 1), ("y", 3)] in kept
+    assert late.rows_quarantined == 0

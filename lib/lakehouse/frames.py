@@ -217,7 +217,12 @@ def orderable(name: str, kind: DataType) -> Column:
 
 def _orderable(value: Column, kind: DataType) -> Column:
     if isinstance(kind, MapType):
-        return F.sort_array(F.map_entries(value))  # array_sort compares by a lambda: plans of seconds
+        entries = F.map_entries(value)
+        if _has_map(kind.valueType):
+            entries = F.transform(
+                entries, lambda entry: F.struct(entry["key"], _orderable(entry["value"], kind.valueType))
+            )
+        return F.sort_array(entries)  # array_sort compares by a lambda: plans of seconds
     if isinstance(kind, ArrayType) and _has_map(kind.elementType):
         return F.transform(value, lambda item: _orderable(item, kind.elementType))
     if isinstance(kind, StructType) and _has_map(kind):
