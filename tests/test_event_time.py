@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from conftest import balanced
-from lakehouse import quarantine
+from lakehouse import ConfigError, quarantine
 from lakehouse.batches import stateful
 from lakehouse.cli import command
 from lakehouse.errors import LakehouseError
@@ -235,6 +235,35 @@ def test_late_rows_are_merged_into_their_windows_so_that_batch_and_stream_are_eq
     assert not (project.lake / "gold/words__late").exists()
 
 
+ROUTED = f"""{HEAD}
+transforms:
+  - window: {{time_column: at, size: 10 minutes, group_by: [word], measures: {{n: count(*)}}}}
+sinks:
+  - where: n > 1
+    append: {{table: gold.often}}
+  - where: word = 'owl'
+    append: {{table: gold.owls}}
+"""
+
+
+def test_what_a_stream_with_state_gives_to_no_sink_is_counted(spark, project, monkeypatch):
+    project.job("routed", ROUTED)
+    add(spark, project, [(at("10:01"), word) for word in ("cat", "cat", "owl", "dog", "emu")])
+    project.run("routed")
+    add(spark, project, [(at("11:00"), "cat")])
+    record = project.run("routed")
+    assert (record.rows_to_sink, record.rows_unrouted) == (2, 2)
+    assert shown(project.rows("gold.often"), "word", "n") == [("cat", 2)]
+    assert shown(project.rows("gold.owls"), "word", "n") == [("owl", 1)]
+
+
+def test_a_setting_that_would_judge_late_rows_wrongly_is_refused(spark, project):
+    add(spark, project, [(at("10:01"), "cat")])
+    project.job("x", SLIDING + 'spark: {spark.sql.streaming.statefulOperator.allowMultiple: "false"}\n')
+    with pytest.raises(ConfigError, match=r"allowMultiple' is fixed at true"):
+        project.run("x")
+
+
 def test_sessions_and_repeats_of_a_stream(spark, project, monkeypatch):
     project.job(
         "sessions",
@@ -304,15 +333,15 @@ stream:
     bronze.clicks: {{column: clicked_at, delay: 10 minutes}}
     bronze.orders: {{column: ordered_at, delay: 20 minutes}}
 transforms:
-  - stream_join: {{with: bronze.orders, on: [buyer], within: 1 hour, how: {how}}}
+  - stream_join: {{with: bronze.orders, on: [{key}], within: 1 hour, how: {how}}}
 sink: {{append: {{table: gold.{how}}}}}
 """
 
 
 def test_clicks_and_the_orders_within_an_hour(spark, project, monkeypatch, capsys):
     ways = ("left", "full")
-    for how in ways:
-        project.job(how, JOIN.format(how=how))
+    for how, key in zip(ways, ("buyer", "BUYER"), strict=True):
+        project.job(how, JOIN.format(how=how, key=key))
     steps = [
         ([(1, 1, at("10:00")), (2, 2, at("10:10"))], [(11, 1, at("10:30")), (12, 9, at("10:05"))]),
         ([(3, 3, at("12:00")), (4, 4, None)], []),  # the orders are silent: nothing may be given up on

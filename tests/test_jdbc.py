@@ -216,7 +216,8 @@ def test_a_table_is_read_whole_and_each_type_is_exact(db):
 
 
 def test_an_incremental_read_goes_on_where_the_last_one_ended_and_loses_no_row_without_a_place(db):
-    db.sql("CREATE TABLE t (id int PRIMARY KEY, at timestamptz)")
+    # columns whose names SQL could take for the row
+    db.sql("CREATE TABLE t (id int PRIMARY KEY, at timestamptz, source text DEFAULT 'app', t int, lakehouse_rows int)")
     db.sql("INSERT INTO t SELECT i, timestamptz '2026-01-01' + i * interval '1 minute' FROM generate_series(1, 10) i")
     db.reads("new", "table: public.t, cursor_column: at")
     assert db.run("new").rows_read == 10
@@ -226,6 +227,7 @@ def test_an_incremental_read_goes_on_where_the_last_one_ended_and_loses_no_row_w
     assert (record.rows_read, record.rows_valid, record.rows_quarantined) == (3, 1, 2)
     assert record.notes == ("1 row waits: at is still to come",)
     assert [item.name for item in record.inputs] == ["public.t"]
+    assert {json.loads(row["row"])["id"] for row in db.project.rows("silver.t__quarantine")} == {13, 14}
     assert db.run("new").rows_read == 0  # neither the row to come nor those in the quarantine
     db.sql("UPDATE t SET at = '2026-01-03' WHERE id IN (12, 13)")
     assert db.run("new").rows_valid == 2

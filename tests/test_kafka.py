@@ -149,8 +149,10 @@ def test_a_stream_is_moved_to_an_offset(project, broker, monkeypatch, capsys):
     monkeypatch.chdir(project.root)
     assert command(["checkpoint", "reset", "moved", "--to", '{"moved": {"0": 3}}', "--yes"]) == 0
     assert project.run("moved").rows_read == 2
-    assert command(["checkpoint", "reset", "moved", "--to", "soon", "--yes"]) == 2
-    assert "takes earliest, latest, a time, or offsets" in capsys.readouterr().err
+    for wrong in ("soon", '{"moved": 3}', '{"moved": ["0"]}', '{"moved": {"0": "3"}}', '{"moved": {"0": -3}}', "{"):
+        assert command(["checkpoint", "reset", "moved", "--to", wrong, "--yes"]) == 2
+        assert "takes earliest, latest, a time, or offsets" in capsys.readouterr().err
+    assert project.run("moved").rows_read == 0
 
 
 def test_a_gate_stops_a_topic_that_is_mostly_poison(project, broker):
@@ -211,6 +213,7 @@ def test_brokers_topics_and_options_that_are_wrong_are_named(project, broker):
         ", starting_offsets: soon",
         ", options: {acks: '0'}",
         ", starting_offsets: {x: {a: 1}}",
+        ", starting_offsets: {x: {'0': -3}}",
     )
     for more in wrong:
         bronze(project, broker, "nowhere", more)

@@ -56,6 +56,17 @@ def test_a_new_project_runs_passes_its_tests_and_grows_by_a_job(made, spark, cap
     (made / "data/people/1.json").write_text(
         '{"person_id": 1, "email": "a@example.org", "born": "1990-01-31", "tags": ["x"]}\n'
     )
+    (made / "data/uneven.jsonl").write_text(
+        f'{{"id": 1, "n": {2**70}}}\n{{"id": "two", "late": true}}\n{{"id": 3, "deep": {{"a": 1}}}}\n'
+    )
+    assert command(["new", "silver_uneven", "--from", "data/uneven.jsonl"]) == 0
+    contract = parse((made / "conf/contracts/silver_uneven.yml").read_text(), "x").value
+    assert [(field["name"], field["type"]) for field in contract["fields"]] == [
+        ("id", "string"),
+        ("n", "string"),
+        ("late", "boolean"),
+        ("deep", "struct<a:bigint>"),
+    ]
     assert command(["new", "bronze_people", "--from", "data/people"]) == 0
     assert command(["new", "silver_people", "--from", "data/people/1.json"]) == 0
     said = capsys.readouterr().out

@@ -17,7 +17,7 @@ from lakehouse.batches.event_rows import GIVEN, INPUT, PASSING
 from lakehouse.batches.event_times import state_of
 from lakehouse.batches.gate import is_gated, refusal, refused, refused_counts
 from lakehouse.batches.late_rows import MISSED, save_late
-from lakehouse.batches.routes import require_sink_columns
+from lakehouse.batches.routes import fits_none, require_sink_columns
 from lakehouse.batches.step_errors import explained
 from lakehouse.batches.tally import failing_value, most_frequent, sample_of
 from lakehouse.errors import DataError
@@ -75,6 +75,7 @@ def process_stateful(batch: Batch, rows: DataFrame, seen: Seen) -> Outcome:
     batch.tell("targets_written")
     broken = _save_broken(batch, held, "quarantine", seen)
     counts = held.counts | totals([item for item in written if item.target != plan.late])
+    counts["rows_unrouted"] = _unrouted(plan, given, held)
     state = {name: value for name, value in held.figures.items() if name.partition(":")[0] in _STATE}
     notes = tuple(note for item in written for note in item.notes)
     return Outcome(counts, tuple(written), broken, (), notes, _results(plan, held), state)
@@ -200,6 +201,12 @@ def _write(
     ):
         return Written(sink.target, None, 0)
     return write_to(batch, raw, given, sink, known)
+
+
+def _unrouted(plan: Plan, given: DataFrame, held: _Held) -> int:
+    """How many of the rows that the state gave no sink takes."""
+    takes_all = any(sink.where is None for sink in plan.sinks)
+    return 0 if takes_all or not held.figures.get("given") else given.where(fits_none(plan)).count()
 
 
 def _save_broken(batch: Batch, held: _Held, step: str, seen: Seen) -> Written | None:

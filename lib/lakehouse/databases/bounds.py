@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from lakehouse.databases.control import Database, asked, identifier, literal
-from lakehouse.databases.relations import Column
+from lakehouse.databases.relations import RELATION, Column
 from lakehouse.errors import counted
 
 NUMBERS = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8"})
@@ -88,7 +88,7 @@ def condition(cursor: Cursor, pin: Mapping[str, Any]) -> str:
     if pin["to"] is not None:
         parts += [f"{cursor.name} <= {cursor.value(pin['to'])}", f"NOT {cursor.unplaced}", *_from(cursor, pin)]
     known = ", ".join(map(literal, pin["_known"]))
-    aside = f"{cursor.unplaced}" + (f" AND md5(source::text) NOT IN ({known})" if known else "")
+    aside = f"{cursor.unplaced}" + (f" AND md5({RELATION}::text) NOT IN ({known})" if known else "")
     return f"({' AND '.join(parts)}) OR ({aside})"
 
 
@@ -157,7 +157,7 @@ def _newest(database: Database, relation: str, cursor: Cursor, begin: Mapping[st
 
 def _unplaced(database: Database, relation: str, cursor: Cursor) -> list[str]:
     """The digests of the rows that have no place in the order; raises the database's error kind where there are too many."""
-    found = f"SELECT md5(source::text) FROM {relation} WHERE {cursor.unplaced} LIMIT {_MOST_UNPLACED + 1}"
+    found = f"SELECT md5({RELATION}::text) FROM {relation} WHERE {cursor.unplaced} LIMIT {_MOST_UNPLACED + 1}"
     digests = sorted({row[0] for row in asked(database, found)})
     if len(digests) > _MOST_UNPLACED:
         raise database.kind(

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.databases.address import for_spark
 from lakehouse.databases.bounds import Cursor, condition, cursor_of, parts_of
 from lakehouse.databases.control import Database, identifier
-from lakehouse.databases.relations import Column, columns_of, relation_of, require_columns
+from lakehouse.databases.relations import RELATION, Column, columns_of, relation_of, require_columns
 from lakehouse.databases.values import WHOLE, any_unfit, selected
 from lakehouse.frames import HIDDEN_PREFIX
 
@@ -94,7 +94,7 @@ def _expressions(reading: Reading) -> list[str]:
             )
             found.append(f"coalesce({again}, false) AND NOT {cursor.unplaced} AS {OVERLAPS}")
     if aside != ["false"]:
-        found.append(f"CASE WHEN {' OR '.join(aside)} THEN row_to_json(source)::text END AS {WHOLE}")
+        found.append(f"CASE WHEN {' OR '.join(aside)} THEN row_to_json({RELATION})::text END AS {WHOLE}")
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lakehouse.databases.control import Database, asked, identifier, literal, run, within
 from lakehouse.errors import did_you_mean
+from lakehouse.frames import HIDDEN_PREFIX
 
 _TABLE = """
 SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname), n.nspname
@@ -25,6 +26,9 @@ LEFT JOIN pg_type b ON b.oid = nullif(t.typbasetype, 0)
 LEFT JOIN pg_type e ON e.oid = nullif(coalesce(b.typelem, t.typelem), 0) AND coalesce(b.typcategory, t.typcategory) = 'A'
 ORDER BY o.place
 """
+
+RELATION = f"{HIDDEN_PREFIX}relation"
+"""A whole row in SQL: a name that no column has, for SQL would mean the column."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,10 @@ def find_table(database: Database, name: str) -> Table:
 
 
 def relation_of(database: Database, table: str | None, query: str | None) -> str:
-    """What stands after FROM: a table's quoted name, or a query in brackets; each with the name `source`."""
+    """What stands after FROM: a table's quoted name, or a query in brackets; each under the name RELATION."""
     if table is not None:
-        return f"{find_table(database, table).quoted} AS source"
-    return f"(\n{str(query).strip().rstrip(';')}\n) AS source"
+        return f"{find_table(database, table).quoted} AS {RELATION}"
+    return f"(\n{str(query).strip().rstrip(';')}\n) AS {RELATION}"
 
 
 def columns_of(database: Database, relation: str) -> list[Column]:

@@ -40,6 +40,8 @@ class Loss:
 def start_problem(start: Start) -> str | None:
     """What is wrong with `starting_offsets`; None where nothing is."""
     if isinstance(start, dict):
+        if not all(isinstance(offsets, dict) and all(map(_is_offset, offsets.values())) for offsets in start.values()):
+            return 'starting_offsets: offsets are numbers by topic and partition: {orders: {"0": 120}}'
         bad = [part for partitions in start.values() for part in partitions if not part.isdigit()]
         return f"starting_offsets: '{bad[0]}' is no partition's number" if bad else None
     if start in _WORDS:
@@ -49,6 +51,10 @@ def start_problem(start: Start) -> str | None:
     except ValueError:
         return f"starting_offsets: '{start}' is neither earliest, latest, a time (2026-11-01T00:00:00Z) nor offsets by topic"
     return None
+
+
+def _is_offset(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= EARLIEST
 
 
 def start_options(start: Start, topics: Mapping[str, Topic]) -> dict[str, str]:

@@ -75,7 +75,7 @@ def _sample(path: str, kind: str, files: Sequence[FileInfo]) -> Sample:
     parsed = [row for file in files for row in (_csv_rows(file) if kind == "csv" else _json_rows(file))][:_ROWS]
     if kind == "csv":
         return Sample(path, _own({name: "string" for row in parsed for name in row}), parsed, kind)
-    return Sample(path, _own(_types(pa.Table.from_pylist(parsed).schema)), parsed, kind)
+    return Sample(path, _own(_types(pa.schema(_json_types(parsed)))), parsed, kind)
 
 
 def _own(types: dict[str, str]) -> dict[str, str]:
@@ -111,6 +111,19 @@ def _json_rows(file: FileInfo) -> list[dict[str, Any]]:
             found.append(row)
     if not found:
         raise ValueError("it has no line that is a JSON object")
+    return found
+
+
+def _json_types(rows: Sequence[dict[str, Any]]) -> dict[str, pa.DataType]:
+    """Each field of any row with the type that holds its values; text where none does."""
+    import pyarrow as pa
+
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        try:
+            found[name] = pa.array([row.get(name) for row in rows]).type
+        except (pa.ArrowException, OverflowError):
+            found[name] = pa.string()
     return found
 
 

@@ -22,8 +22,7 @@ def files(
     place = write.place or path
     folder = f"{place}/{batch_folder(write.commit)}" if mode == "append" else place
     rows = df.select(*map(col, visible(df)))
-    writer = rows.write.mode("overwrite").format(format)
-    (writer.option("header", "true") if format == "csv" else writer).save(folder)
-    reader = write.spark.read.schema(rows.schema).format(format)
-    count = (reader.option("header", "true") if format == "csv" else reader).load(folder).count()
+    as_text = {"header": "true", "multiLine": "true"} if format == "csv" else {}  # a text may have line breaks
+    rows.write.mode("overwrite").format(format).options(**as_text).save(folder)
+    count = write.spark.read.schema(rows.schema).format(format).options(**as_text).load(folder).count()
     return Written(path, None, count, inserted=count)

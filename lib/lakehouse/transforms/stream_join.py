@@ -31,8 +31,8 @@ def stream_join(
     require_columns(other, pairs.values())
     require_time(df, ours)
     require_time(other, theirs)
-    keys = {ours_: f"{HIDDEN_PREFIX}key{index}" for index, ours_ in enumerate(pairs)}
-    right = other.withColumnsRenamed({theirs_: keys[ours_] for ours_, theirs_ in pairs.items()})
+    keys = {ours_.lower(): f"{HIDDEN_PREFIX}key{index}" for index, ours_ in enumerate(pairs)}
+    right = other.withColumnsRenamed({theirs_: keys[ours_.lower()] for ours_, theirs_ in pairs.items()})
     twice = sorted({name.lower() for name in visible(df)} & {name.lower() for name in visible(right)})
     if twice:
         raise ValueError(f"both sides have {', '.join(twice)}; rename them in one")
@@ -41,5 +41,8 @@ def stream_join(
     near = [col(theirs) >= col(ours), col(theirs) <= later]
     joined = df.join(right, on=reduce(Column.__and__, [*same, *near]), how=how)
     # of a row that only the other side has, the keys are there
-    own = [F.coalesce(col(name), col(keys[name])).alias(name) if name in keys else col(name) for name in df.columns]
+    own = [
+        F.coalesce(col(name), col(keys[name.lower()])).alias(name) if name.lower() in keys else col(name)
+        for name in df.columns
+    ]
     return joined.select(*own, *[col(name) for name in right.columns if name not in keys.values()])
