@@ -198,6 +198,11 @@ def test_under_a_contract_a_wrong_type_is_rescued_in_bronze_and_broken_in_silver
     row = project.rows("bronze.typed", "_offset")[1]
     assert json.loads(row["_rescued_data"]) == {"id": "x", "at": "never", "more": "1"}
     assert [sorted(row) for row in project.rows("silver.typed")] == [["at", "id"]]
+    odd = b'{"id": 3, "more": 1, "more": "2", "_corrupt_record": "mine", "_file_path": "x", "id": "y"}'
+    broker.produce("typed", [odd])
+    assert project.run("b").rows_valid == 1
+    rescued = json.loads(project.rows("bronze.typed", "_offset")[2]["_rescued_data"])
+    assert rescued == {"id": "y", "more": "2", "_corrupt_record": "mine", "_file_path": "x"}
     assert project.rows("silver.typed__quarantine")[0]["source"] == "typed/0/1"
 
 

@@ -196,9 +196,19 @@ def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]
     kind = "array<struct<key:string,value:string>>"
     found = F.filter(F.array(*entries), lambda entry: entry.isNotNull()).cast(kind) if entries else F.array().cast(kind)
     if UNKNOWN in raw.columns:
-        found = F.concat(found, F.coalesce(F.map_entries(col(UNKNOWN)), F.array().cast(kind)))
+        found = F.concat(F.coalesce(F.map_entries(col(UNKNOWN)), F.array().cast(kind)), found)
     told = found
     if PLACE not in raw.columns:
         file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
         told = F.concat(found, F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value"))))
-    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(told)))
+    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(_last_of_each(told))))
+
+
+def _last_of_each(entries: Column) -> Column:
+    """Of the entries with one key the last: an object may repeat a field, or have one that is called like what is told here."""
+
+    def is_last(entry: Column, place: Column) -> Column:
+        later = F.slice(entries, place + 2, F.size(entries))
+        return ~F.exists(later, lambda other: other["key"] == entry["key"])
+
+    return F.filter(entries, is_last)
