@@ -6,7 +6,9 @@ import bz2
 import csv
 import gzip
 import io
+import itertools
 import json
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +25,8 @@ from conftest import Project, balanced
 from lakehouse import DataError, SinkError, read_table
 from lakehouse.csv_files import read_csv
 from lakehouse.session import job_session
+from lakehouse.storage import write_text
+from shop import finished, program
 
 OWN = ("_ingested_at", "_run_id", "_source_file")
 
@@ -376,6 +380,89 @@ def test_a_gate_can_count_broken_records_alone(project):
         record = project.run(kind)
         assert (record.rows_valid, record.rows_quarantined) == (1, 1)
         assert project.rows(f"silver.{kind}") == [{"a": "3"}]
+
+
+# --- names that Spark would take for patterns
+
+PATTERNS = {"x*": ("x*", "x1"), "q?": ("q?", "q1"), "[12]": ("[12]", "1", "2"), "{a,b}": ("{a,b}", "a", "b"), "[1": ("[1",), "b\\s": ("b\\s", "bs"), "d[1]/x": ("d[1]/x", "d1/x")}  # fmt: skip
+WRITERS: dict[str, Callable[[str], bytes]] = {
+    "csv": lambda name: f'a\n"{name}"\n'.encode(),
+    "json": lambda name: json.dumps({"a": name}).encode(),
+    "jsonl": lambda name: json.dumps({"a": name, "A": "twin"}).encode(),
+    "txt": lambda name: name.encode(),
+    "parquet": lambda name: parquet(a=pa.array([name])),
+    "orc": lambda name: orc(a=pa.array([name])),
+}
+
+
+NAMES = sorted({name for alike in PATTERNS.values() for name in alike} | {"a b", "50%25", "1+1", "ä"})
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_name_that_looks_like_a_pattern_is_one_file(project, kind):
+    for name in NAMES:
+        project.write(f"data/{name}.{kind}", WRITERS[kind](name))
+    project.job("x", job())
+    assert project.run("x").rows_read == len(NAMES)
+    column = "value" if kind == "txt" else "a"
+    found = [(row["_source_file"], row[column]) for row in project.rows("bronze.t")]
+    assert sorted(found) == sorted((str(project.root / f"data/{name}.{kind}"), name) for name in NAMES)
+
+
+def test_an_object_whose_name_looks_like_a_pattern_is_one_file(project, s3):
+    place = f"{s3}/{project.root.name}"
+    for kind, name in itertools.product(("csv", "json"), NAMES):
+        write_text(f"{place}/{kind}/{name}.{kind}", WRITERS[kind](name).decode())
+    jobs = [
+        project.job(kind, job().replace("path: data", f"path: {place}/{kind}").replace("bronze.t", f"bronze.{kind}"))
+        for kind in ("csv", "json")
+    ]
+    finished(program(str(project.lake), "run", *map(str, jobs)))
+    for kind in ("csv", "json"):
+        found = [(row["_source_file"], row["a"]) for row in project.rows(f"bronze.{kind}")]
+        assert sorted(found) == sorted((f"{place}/{kind}/{name}.{kind}", name) for name in NAMES)
+
+
+def test_json_records_over_several_lines_are_read_from_a_name_that_looks_like_a_pattern(project):
+    for name, value in (("[12]", 1), ("1", 2), ("{c", 3)):
+        project.write(f"data/{name}.json", f'{{"a":\n {value}}}')
+    project.job("x", job(", options: {multiLine: true}"))
+    assert project.run("x").rows_read == 3
+    assert [row["a"] for row in table(project)] == ["1", "2", "3"]
+
+
+def test_avro_from_a_name_that_looks_like_a_pattern_is_one_file(project, spark):
+    for name in ("[12]", "1"):
+        spark.createDataFrame([(name,)], "a string").coalesce(1).write.format("avro").save(
+            str(project.root / "out" / name)
+        )
+        project.write(f"data/{name}.avro", next((project.root / "out" / name).glob("*.avro")).read_bytes())
+    project.job("x", job())
+    project.run("x")
+    assert [row["a"] for row in table(project)] == ["1", "[12]"]
+
+
+def test_typed_files_of_two_types_are_named_as_they_are(project):
+    project.job("x", job())
+    project.write("data/[12].parquet", parquet(s=pa.array([{"k": 1}])))
+    project.write("data/1.parquet", parquet(s=pa.array([{"k": "x"}])))
+    with pytest.raises(
+        DataError, match=r"column 's\.k' is string in .*/data/1\.parquet and bigint in .*/data/\[12\]\.parquet"
+    ):
+        project.run("x")
+
+
+def test_broken_rows_of_a_name_that_looks_like_a_pattern_are_quarantined_once(project):
+    project.write("data/[12].csv", "a\n1\nx\n")
+    project.write("data/1.csv", "a\n2\ny\n")
+    project.job("x", job(layer="silver", more='schema: "a int"\n'))
+    record = project.run("x")
+    assert (record.rows_read, record.rows_valid, record.rows_quarantined) == (4, 2, 2)
+    broken = {row["source"]: json.loads(row["row"]) for row in project.rows("silver.t__quarantine")}
+    assert broken == {
+        str(project.root / "data/[12].csv"): {"a": "x"},
+        str(project.root / "data/1.csv"): {"a": "y"},
+    }
 
 
 # --- which files

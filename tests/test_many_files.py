@@ -172,6 +172,18 @@ def test_a_mended_file_is_left_to_its_replay_which_reads_it_once(project, capsys
     assert sorted(row["a"] for row in project.rows("silver.t")) == [1, 2]
 
 
+def test_a_bad_file_whose_name_looks_like_a_pattern_is_replayed_alone(project, monkeypatch):
+    monkeypatch.chdir(project.root)
+    project.job("x", job(", on_bad_file: quarantine"))
+    project.write("data/1.csv.gz", gzip.compress(b"a\n1\n"))
+    project.write("data/[12].csv.gz", b"no gzip")
+    assert project.run("x").rows_read == 1
+    project.write("data/[12].csv.gz", gzip.compress(b"a\n12\n"))
+    assert command(["quarantine", "replay", "bronze.t"]) == 0
+    found = [(row["a"], row["_source_file"]) for row in project.rows("bronze.t")]
+    assert sorted(found) == [("1", f"{project.root}/data/1.csv.gz"), ("12", f"{project.root}/data/[12].csv.gz")]
+
+
 def test_a_replay_of_a_file_that_dies_anywhere_is_finished_once(project, monkeypatch):
     monkeypatch.chdir(project.root)
     project.job("x", job(", on_bad_file: quarantine"))

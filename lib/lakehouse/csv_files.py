@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.errors import UnreadableFile
-from lakehouse.frames import FILE, MALFORMED, col, file_name
+from lakehouse.frames import FILE, MALFORMED, col, exactly, file_name
 from lakehouse.storage import read_part
 
 _HEADER_BYTES = 1 << 18
@@ -57,7 +57,7 @@ def _read_layout(
 ) -> DataFrame:
     texts = StructType([StructField(name, StringType()) for name in (*names, MALFORMED)])
     reader = spark.read.schema(texts).options(**options).option("columnNameOfCorruptRecord", MALFORMED)
-    rows = reader.csv(list(files))
+    rows = reader.csv(exactly(files))
     # a record of the wrong length has its values in the wrong columns
     whole = {name: F.when(col(MALFORMED).isNull(), col(name)) for name in names}
     # Spark refuses to read the broken records alone: this never holds, and Spark cannot know

@@ -40,6 +40,7 @@ FATE = f"{HIDDEN_PREFIX}fate"  # what becomes of the row
 BRONZE_COLUMNS = ("_rescued_data", "_source_file", "_ingested_at", "_run_id")
 KAFKA_COLUMNS = ("_topic", "_partition", "_offset", "_timestamp", "_key", "_headers")
 
+_PATTERN = re.compile(r"[\[\]{}*?\\]")
 # as Spark prints an analyzed plan
 _CATALOG_TABLE = re.compile(r"\bSubqueryAlias ([^\s`,]+\.[^\s`,]+)")
 
@@ -92,8 +93,23 @@ def col(name: str) -> Column:
 
 
 def file_name() -> Column:
-    """The row's file as it was listed: without the scheme of a local one."""
-    return F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/").alias(FILE)
+    """The row's file as it was listed: without the scheme of a local one, and its name as it is, where Spark has a URL's."""
+    path = F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/")
+    plain = F.url_decode(F.replace(path, F.lit("+"), F.lit("%2B")))
+    return F.when(F.contains(path, F.lit("%")), plain).otherwise(path).alias(FILE)
+
+
+def exactly(paths: Iterable[str]) -> list[str]:
+    """The paths as Spark's readers find these files and no others: what would be a pattern in a name is escaped.
+
+    Spark's own option against patterns, `__globPaths__`, reads each file again for each such name.
+    """
+    return [_PATTERN.sub(r"\\\g<0>", path) for path in paths]
+
+
+def is_pattern(path: str) -> bool:
+    """True where Spark's readers would look for other files than this one."""
+    return _PATTERN.search(path) is not None
 
 
 def greatest_first(order_by: Iterable[str]) -> list[tuple[str, Column]]:

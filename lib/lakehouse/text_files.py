@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StringType, StructField, StructType
 
 from lakehouse.errors import DataError
-from lakehouse.frames import HIDDEN_PREFIX, MALFORMED, UNKNOWN, col, file_name
+from lakehouse.frames import HIDDEN_PREFIX, MALFORMED, UNKNOWN, col, exactly, file_name, is_pattern
 
 _ABSENT = f"{HIDDEN_PREFIX}absent"  # a column that no file has
 _LINE, _FIELDS = f"{HIDDEN_PREFIX}line", f"{HIDDEN_PREFIX}fields"
@@ -42,7 +43,7 @@ def read_json(
     else:
         texts = StructType([*kinds, StructField(MALFORMED, StringType()), StructField(_ABSENT, StringType())])
         reader = spark.read.schema(texts).options(mode="PERMISSIVE", **how)
-        rows = reader.json(list(paths)).select("*", file_name())
+        rows = reader.json(exactly(paths)).select("*", file_name())
     # Spark refuses to read the broken records alone
     malformed = F.coalesce(col(MALFORMED), col(_ABSENT))
     values = _with_twins(kinds, twins)
@@ -57,9 +58,33 @@ def _inferred(spark: SparkSession, paths: Sequence[str], options: Mapping[str, s
     before = str(spark.conf.get("spark.sql.caseSensitive"))
     spark.conf.set("spark.sql.caseSensitive", "true")  # names that differ in case alone stop the inference otherwise
     try:
-        return spark.read.options(primitivesAsString="true", **options).json(list(paths)).schema
+        reader = spark.read.options(primitivesAsString="true", **options)
+        if not any(map(is_pattern, paths)):
+            return reader.json(list(paths)).schema
+        records: Any = _records(spark, paths, options)._jdf
+        of_texts: Any = reader._jreader
+        return DataFrame(of_texts.json(getattr(records, "as")(_texts(spark))), spark).schema
     finally:
         spark.conf.set("spark.sql.caseSensitive", before)
+
+
+def _texts(spark: SparkSession) -> Any:
+    jvm: Any = spark._jvm
+    return jvm.org.apache.spark.sql.Encoders.STRING()
+
+
+def _records(spark: SparkSession, paths: Sequence[str], options: Mapping[str, str]) -> DataFrame:
+    """The text of each record. Spark looks for the files a second time to infer their fields, and takes names that are
+    escaped for patterns then: it is given the texts instead."""
+    text = col("value")
+    if encoding := options.get("encoding", options.get("charset")):
+        text = F.decode(text.cast("binary"), encoding)
+    found = spark.read.options(**options).text(exactly(paths), wholetext=_over_lines(options))
+    return found.select(F.regexp_replace(text, "^\ufeff", ""))
+
+
+def _over_lines(options: Mapping[str, str]) -> bool:
+    return str(options.get("multiLine", "false")).lower() == "true"
 
 
 def _parsed_lines(
@@ -70,11 +95,11 @@ def _parsed_lines(
 
     Here a number is printed as Spark's own: 1.50 is 1.5.
     """
-    if str(options.get("multiLine", "false")).lower() == "true":
+    if _over_lines(options):
         raise DataError(
             f"source 'files': names that differ in case alone ({', '.join(twins.values())}) need a line a record"
         )
-    lines = spark.read.options(**base).text(list(paths)).select("*", file_name())
+    lines = spark.read.options(**base).text(exactly(paths)).select("*", file_name())
     lines = lines.withColumn("value", F.regexp_replace("value", "^\ufeff", "")).where(F.trim("value") != "")
     parsed = StructType([*kinds, StructField(MALFORMED, StringType())])
     rows = lines.withColumns(

@@ -12,7 +12,7 @@ from pyspark.sql.types import ArrayType, DataType, StructType
 
 from lakehouse.column_types import as_type, wider
 from lakehouse.errors import DataError
-from lakehouse.frames import col, file_name
+from lakehouse.frames import col, exactly, file_name
 
 
 def read_typed(
@@ -23,7 +23,7 @@ def read_typed(
     reader = spark.read.format(kind).options(**{**merge, **options})
 
     def load(some: list[str]) -> DataFrame:
-        return reader.load(some).select("*", file_name())
+        return reader.load(exactly(some)).select("*", file_name())
 
     if widens:
         found = _in_wider_types(_of_one_type(load, paths))
@@ -73,7 +73,7 @@ def _clash(spark: SparkSession, kind: str, paths: list[str]) -> str | None:
     """The first column that has two types in the files, where it has which, and what to do."""
     first: dict[str, tuple[DataType, str]] = {}
     for path in paths:
-        for column, type_ in _leaves(spark.read.format(kind).load(path).schema):
+        for column, type_ in _leaves(spark.read.format(kind).load(exactly([path])).schema):
             known, file = first.setdefault(column.lower(), (type_, path))
             if known != type_:
                 said = f"column '{column}' is {known.simpleString()} in {file} and {type_.simpleString()} in {path}"
