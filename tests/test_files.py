@@ -581,3 +581,22 @@ def test_new_columns_of_parquet_are_left_out_under_a_schema_and_named(project):
     record = project.run("x")
     assert (record.rows_valid, record.rows_quarantined, record.ignored_columns) == (1, 1, ("new",))
     assert project.rows("silver.t") == [{"id": 1}]
+
+
+def test_an_object_that_repeats_a_field_stops_nothing_and_gives_its_last_value(project):
+    lines = [
+        '{"id": 1, "more": 1, "more": 2}',
+        '{"id": 2, "deep": {"x": 1, "x": "2"}, "list": [{"y": 1, "y": 2}], "both": 1, "both": {"z": 1}}',
+        '{"id": "no", "id": 3, "_file_path": "x"}',
+    ]
+    project.write("data/a.json", "\n".join(lines) + "\n")
+    for layer, schema in (("bronze", ""), ("silver", 'schema: "id int, more string"\n')):
+        project.job(
+            layer,
+            f"layer: {layer}\n{schema}source:\n  files: {{path: data, format: json}}\nsink:\n  append: {{table: {layer}.t}}\n",
+        )
+        assert balanced(record := project.run(layer)) and record.rows_valid == 3
+    assert [(row["id"], row["more"]) for row in project.rows("silver.t", "id")] == [(1, "2"), (2, None), (3, None)]
+    found = project.rows("bronze.t", "id")
+    assert [row["id"] for row in found] == ["1", "2", "3"]
+    assert (found[1]["deep"], found[1]["list"], found[1]["both"]) == ({"x": "2"}, [{"y": "2"}], '{"z": 1}')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StringType, StructField, StructType
@@ -60,12 +61,34 @@ def _inferred(spark: SparkSession, paths: Sequence[str], options: Mapping[str, s
     try:
         reader = spark.read.options(primitivesAsString="true", **options)
         if not any(map(is_pattern, paths)):
-            return reader.json(list(paths)).schema
+            try:
+                return reader.json(list(paths)).schema
+            except AnalysisException as error:
+                if error.getCondition() != "COLUMN_ALREADY_EXISTS":  # an object repeats a field
+                    raise
         records: Any = _records(spark, paths, options)._jdf
         of_texts: Any = reader._jreader
-        return DataFrame(of_texts.json(getattr(records, "as")(_texts(spark))), spark).schema
+        return _once(DataFrame(of_texts.json(getattr(records, "as")(_texts(spark))), spark).schema)
     finally:
         spark.conf.set("spark.sql.caseSensitive", before)
+
+
+def _once(fields: StructType) -> StructType:
+    """Each field once: of one that an object repeats the last value counts, text where its values have different types."""
+    kinds: dict[str, DataType] = {}
+    for field in fields:
+        kind = _once_within(field.dataType)
+        known = kinds.setdefault(field.name, kind)
+        if known != kind:
+            both = isinstance(known, StructType) and isinstance(kind, StructType)
+            kinds[field.name] = _merged_type(known, kind) if both else StringType()
+    return StructType([StructField(name, kind) for name, kind in kinds.items()])
+
+
+def _once_within(kind: DataType) -> DataType:
+    if isinstance(kind, StructType):
+        return _once(kind)
+    return ArrayType(_once_within(kind.elementType)) if isinstance(kind, ArrayType) else kind
 
 
 def _texts(spark: SparkSession) -> Any:
