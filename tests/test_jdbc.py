@@ -11,7 +11,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
@@ -654,6 +654,62 @@ def test_a_database_that_tells_another_story_than_the_checkpoint_is_refused(db):
     db.sql("UPDATE lakehouse_batches SET batch = 7")
     with pytest.raises(SinkError, match=r"is ahead of the job's checkpoint \(batch 7 there, 1 here\)"):
         db.project.run("add")
+
+
+def is_set_back(db, job: str) -> None:
+    """Nothing that the database has lost is taken for a batch without rows."""
+    db.sql("DELETE FROM lakehouse_batches WHERE batch = (SELECT max(batch) FROM lakehouse_batches)")
+    with pytest.raises(SinkError, match="was set back behind the job's checkpoint"):
+        db.project.run(job)
+
+
+@pytest.mark.parametrize("options", ["on_bad_file: quarantine", "skip_same_content: true"])
+def test_a_batch_all_of_whose_files_are_set_aside_leaves_no_gap_in_the_database(db, monkeypatch, options):
+    db.sql("CREATE TABLE pay (id int)")
+    source = f"files: {{path: landing, format: json, {options}}}"
+    db.project.job(
+        "add", f"layer: silver\nsource:\n  {source}\nschema: id int\nsink:\n  jdbc: {{{db.place}, dbtable: pay}}\n"
+    )
+    db.project.write("landing/1.json", '{"id": 1}\n')
+    db.run("add")
+    aside = b"no gzip" if "bad" in options else b'{"id": 1}\n'
+    db.project.write("landing/2.json.gz" if "bad" in options else "landing/2.json", aside)
+    with monkeypatch.context() as patch:
+        patch.setattr(advance.progress, "save", dies)  # the database knows the batch, the job does not
+        with pytest.raises(Killed):
+            db.project.run("add")
+    assert db.run("add").rows_read == 0
+    db.project.write("landing/3.json", '{"id": 3}\n')
+    assert db.run("add").rows_inserted == 1
+    assert db.sql("SELECT id FROM pay ORDER BY id") == [(1,), (3,)]
+    assert db.sql("SELECT batch, rows FROM lakehouse_batches ORDER BY batch") == [(0, 1), (1, 0), (2, 1)]
+    db.project.write("landing/4.json.gz" if "bad" in options else "landing/4.json", aside)
+    is_set_back(db, "add")
+
+
+def test_a_micro_batch_that_closes_no_window_leaves_no_gap_in_the_database(db, spark):
+    db.sql("CREATE TABLE words (window_start timestamp, window_end timestamp, word text, words bigint)")
+    db.project.job("count", f"""
+        layer: gold
+        source: {{delta: {{table: bronze.words}}}}
+        read: incremental
+        stream: {{watermark: {{column: at, delay: 10 minutes}}}}
+        transforms:
+          - window: {{time_column: at, size: 10 minutes, group_by: [word], measures: {{words: count(*)}}}}
+        sink: {{jdbc: {{{db.place}, dbtable: words}}}}
+    """)  # fmt: skip
+
+    def come(*times: str) -> None:
+        rows = [(datetime.fromisoformat(f"2026-01-01T{time}:00+00:00"), "cat") for time in times]
+        path = str(db.project.lake / "bronze/words")
+        spark.createDataFrame(rows, "at timestamp, word string").write.format("delta").mode("append").save(path)
+
+    for times, closed in ((["12:01"], 0), (["12:31"], 1), (["12:32"], 0), (["12:33"], 0), (["12:59"], 1)):
+        come(*times)
+        assert db.run("count").rows_inserted == closed
+    assert db.sql("SELECT words FROM words ORDER BY window_start") == [(1,), (3,)]
+    come("13:00")
+    is_set_back(db, "count")
 
 
 # the password, and a kill that nothing softens

@@ -32,6 +32,7 @@ from lakehouse.contracts.constraints import OF_CONTRACT
 from lakehouse.frames import REPLAYED
 from lakehouse.holding import interpreted, kept
 from lakehouse.planning.plan import Plan, SinkStep
+from lakehouse.registry import call_options
 from lakehouse.tables import resolved
 from lakehouse.targets import Settings, Write, Written, constrained
 
@@ -136,6 +137,15 @@ def write_to(batch: Batch, raw: DataFrame, rows: DataFrame, sink: SinkStep, know
         if plan.contract is not None and sink.step.option("table"):
             lake.require_properties(batch.spark, plan.layout.table(sink.target), contract_properties(plan))
         return written
+
+
+def write_nothing(batch: Batch, sink: SinkStep) -> Written:
+    """No commit for a batch that has nothing for a sink; one that counts its batches elsewhere is told of it."""
+    noted = sink.step.entry.traits.get("without_rows")
+    if noted is not None:
+        with explained(batch.plan, sink.step):
+            noted(batch.commit(batch.write_of(sink)), **call_options(sink.step.entry, sink.step.options))
+    return Written(sink.target, None, 0)
 
 
 def contract_properties(plan: Plan) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse import quarantine
-from lakehouse.batches.batch import totals, write_to
+from lakehouse.batches.batch import totals, write_nothing, write_to
 from lakehouse.batches.batch_rows import Batch, Outcome
 from lakehouse.batches.counting import Taken
 from lakehouse.batches.event_rows import GIVEN, INPUT, PASSING
@@ -199,7 +199,7 @@ def _write(
     if not held.figures.get("given") and (
         not table or snapshot(batch.spark, batch.plan.layout.table(table)) is not None
     ):
-        return Written(sink.target, None, 0)
+        return write_nothing(batch, sink)
     return write_to(batch, raw, given, sink, known)
 
 

@@ -13,22 +13,16 @@ from pyspark.sql import functions as F
 from lakehouse.commits import Commit
 from lakehouse.databases.address import for_spark
 from lakehouse.databases.control import Database, asked, identifier, literal, run, within
+from lakehouse.databases.noted_batches import Moved, claimed, make_batches, note, noted, parts_of, require_one_story
 from lakehouse.databases.relations import Table, list_of
 from lakehouse.databases.retries import retried
 from lakehouse.databases.target_columns import Move
 from lakehouse.errors import counted
 from lakehouse.frames import NAMED, col, named
 
-BATCHES = "lakehouse_batches"
 _PREFIX = "lakehouse_staging_"
 _ROW = "lakehouse_row"  # numbers the staged rows: a task that Spark ran twice has written its rows twice
 _WRITERS = 8  # connections at once
-_KEPT = 1000  # batches of a job that stay noted
-_MADE = """
-CREATE TABLE IF NOT EXISTS {table} (
-    job text, sink text, checkpoint text, batch bigint, run_id text, rows bigint, inserted bigint, updated bigint,
-    unchanged bigint, written_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (job, sink, checkpoint, batch))
-"""
 
 
 @dataclass(frozen=True)
@@ -43,40 +37,9 @@ class Target:
     masked: Collection[str] = ()
 
     @property
-    def batches(self) -> str:
-        """The table that notes the batches, in the target's own schema."""
-        return batches_beside(self.table)
-
-    @property
     def staging(self) -> str:
         """The batch's own staging table."""
         return f"{identifier(self.table.schema)}.{identifier(f'{_prefix(self.commit)}{self.commit.batch}')}"
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What a batch did to its table."""
-
-    rows: int
-    inserted: int
-    updated: int
-    unchanged: int
-
-
-def batches_beside(table: Table) -> str:
-    """The name of the table that notes the batches."""
-    return f"{identifier(table.schema)}.{BATCHES}"
-
-
-def find_batch(database: Database, table: Table, commit: Commit) -> Moved | None:
-    """What this very batch did, where it is in already."""
-    if not _has_batches(database, table):
-        return None
-    rows = asked(
-        database,
-        f"SELECT rows, inserted, updated, unchanged FROM {batches_beside(table)} WHERE {_own(commit)} AND batch = {commit.batch}",
-    )
-    return Moved(*rows[0]) if rows else None
 
 
 def prepare(target: Target) -> None:
@@ -85,8 +48,8 @@ def prepare(target: Target) -> None:
     Raises the database's error kind where the batches noted there and the job's progress tell two stories.
     """
     database, schema = target.database, target.table.schema
-    within(database, lambda connection: run(connection, _MADE.format(table=target.batches)))
-    _require_one_story(target)
+    make_batches(database, target.table)
+    require_one_story(database, target.table, target.commit)
     left = asked(
         database,
         f"SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = {literal(schema)} "
@@ -136,13 +99,13 @@ def move(target: Target) -> Moved:
     def work(connection: psycopg.Connection) -> Moved:
         # who changes one of these rows meanwhile makes this begin again: so the counts are right
         run(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        if not _claimed(connection, target):
-            done = _noted(connection, target)
+        if not claimed(connection, target.table, target.commit):
+            done = noted(connection, target.table, target.commit)
         else:
             run(connection, _without_repeats(target))
             run(connection, f"ANALYZE {target.staging}")
             done = _upserted(connection, target) if target.keys else _appended(connection, target)
-            _note(connection, target, done)
+            note(connection, target.table, target.commit, done)
         run(connection, f"DROP TABLE IF EXISTS {target.staging}")
         return done
 
@@ -211,63 +174,8 @@ def _require_clean_keys(connection: psycopg.Connection, target: Target) -> None:
         )
 
 
-def require_no_other_rows(database: Database, table: Table, commit: Commit) -> None:
-    """Raises the database's error kind where the job has filled the table under another checkpoint than this one."""
-    if not _has_batches(database, table):
-        return
-    batches = batches_beside(table)
-    others = asked(database, f"SELECT count(*) FROM {batches} WHERE {_of_job(commit)} AND NOT ({_own(commit)})")
-    if others[0][0]:
-        raise database.kind(
-            f"{database.what}: {table.quoted} in {database.address} was filled by this job under another checkpoint, and its "
-            "rows would be added again; restore the checkpoint, or take those rows out and "
-            f"DELETE FROM {batches} WHERE {_of_job(commit)}"
-        )
-
-
-def _require_one_story(target: Target) -> None:
-    """The batches noted in the database must be those before this one."""
-    database, commit = target.database, target.commit
-    last = asked(database, f"SELECT max(batch) FROM {target.batches} WHERE {_own(commit)}")[0][0]
-    if last is not None and last != commit.batch - 1:
-        behind = "was set back behind" if last < commit.batch else "is ahead of"
-        raise database.kind(
-            f"{database.what}: {target.table.quoted} in {database.address} {behind} the job's checkpoint (batch {last} there, "
-            f"{commit.batch - 1} here); restore the one that fits the other, or run with --full-refresh"
-        )
-
-
-def _has_batches(database: Database, table: Table) -> bool:
-    return bool(asked(database, f"SELECT to_regclass({literal(batches_beside(table))}) IS NOT NULL")[0][0])
-
-
 def _without_repeats(target: Target) -> str:
     return f"DELETE FROM {target.staging} a USING {target.staging} b WHERE a.{_ROW} = b.{_ROW} AND a.ctid > b.ctid"
-
-
-def _claimed(connection: psycopg.Connection, target: Target) -> bool:
-    """True where this batch is not in yet: it is noted now, and whoever else moves it waits for the end of this."""
-    job, sink, checkpoint = _parts(target.commit)
-    claim = (
-        f"INSERT INTO {target.batches} (job, sink, checkpoint, batch, run_id) VALUES (%s, %s, %s, %s, %s) "
-        "ON CONFLICT DO NOTHING"
-    )
-    values = (job, sink, checkpoint, target.commit.batch, target.commit.note.get("run_id"))
-    return run(connection, claim, values).rowcount == 1
-
-
-def _noted(connection: psycopg.Connection, target: Target) -> Moved:
-    own = f"WHERE {_own(target.commit)} AND batch = {target.commit.batch}"
-    return Moved(
-        *run(connection, f"SELECT rows, inserted, updated, unchanged FROM {target.batches} {own}").fetchall()[0]
-    )
-
-
-def _note(connection: psycopg.Connection, target: Target, done: Moved) -> None:
-    own, batch = _own(target.commit), target.commit.batch
-    counts = f"rows = {done.rows}, inserted = {done.inserted}, updated = {done.updated}, unchanged = {done.unchanged}"
-    run(connection, f"UPDATE {target.batches} SET {counts} WHERE {own} AND batch = {batch}")
-    run(connection, f"DELETE FROM {target.batches} WHERE {own} AND batch <= {batch - _KEPT}")
 
 
 def _of_key(target: Target) -> str:
@@ -276,23 +184,7 @@ def _of_key(target: Target) -> str:
     return ", ".join(values[key] for key in target.keys)
 
 
-def _parts(commit: Commit) -> tuple[str, str, str]:
-    """Job, sink and checkpoint of an identity."""
-    job, _, rest = commit.app_id.partition("/")
-    sink, _, checkpoint = rest.rpartition("/")
-    return job, sink, checkpoint
-
-
-def _of_job(commit: Commit) -> str:
-    job, sink, _ = _parts(commit)
-    return f"job = {literal(job)} AND sink = {literal(sink)}"
-
-
-def _own(commit: Commit) -> str:
-    return f"{_of_job(commit)} AND checkpoint = {literal(_parts(commit)[2])}"
-
-
 def _prefix(commit: Commit) -> str:
     """How the staging tables of a job's sink begin: within the 63 bytes that PostgreSQL keeps of a name."""
-    job, sink, _ = _parts(commit)
+    job, sink, _ = parts_of(commit)
     return f"{_PREFIX}{hashlib.sha256(f'{job}/{sink}'.encode()).hexdigest()[:12]}_"

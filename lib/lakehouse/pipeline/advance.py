@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lakehouse import quarantine, runs
+from lakehouse.batches.batch import write_nothing
 from lakehouse.batches.batch_rows import Batch, Outcome, Work
 from lakehouse.batches.gate import Refused
 from lakehouse.pipeline import progress
@@ -32,7 +33,7 @@ def advance(run: Run, batch: Batch, work: Work | None, record: RunRecord, pin: M
     began, before = runs.now(), run.progress
     if run.progress.evidence:
         quarantine.withdraw(batch.spark, run.plan, run.progress.evidence)
-    outcome = _done(run, batch, work) if work is not None else Outcome({})
+    outcome = _done(run, batch, work) if work is not None else _of_nothing(batch)
     outcome = with_bad_files(batch, pin, replace(outcome, notes=(*pin.get("_notes", ()), *outcome.notes)))
     batch.tell("quarantine_written")
     if "replayed" in pin:
@@ -83,6 +84,12 @@ def _done(run: Run, batch: Batch, work: Work) -> Outcome:
             raise stopped.error from stopped
         _let_go(run, batch, stopped)
         raise
+
+
+def _of_nothing(batch: Batch) -> Outcome:
+    for sink in batch.plan.sinks:
+        write_nothing(batch, sink)
+    return Outcome({})
 
 
 def _let_go(run: Run, batch: Batch, stopped: Stopped) -> None:

@@ -10,8 +10,9 @@ from pyspark.sql import DataFrame
 from lakehouse.commits import Commit
 from lakehouse.databases.address import address_of
 from lakehouse.databases.control import Database, asked, literal, opened
+from lakehouse.databases.noted_batches import Moved, find_batch, note_nothing, require_no_other_rows
 from lakehouse.databases.relations import Table, find_table
-from lakehouse.databases.staging import Moved, Target, find_batch, move, prepare, require_no_other_rows, stage
+from lakehouse.databases.staging import Target, move, prepare, stage
 from lakehouse.databases.target_columns import create_statement, moves_of, require_unique
 from lakehouse.errors import SinkError
 from lakehouse.frames import col, visible
@@ -54,7 +55,14 @@ def require_own(
             require_no_other_rows(database, find_table(database, dbtable), commit)
 
 
-@sink(external=True, sense=sense, written=is_written, require_own=require_own)
+def without_rows(commit: Commit, *, url: str, user: str | None, password: str | None, dbtable: str, **_: Any) -> None:
+    """Notes a batch that has nothing for the table."""
+    with opened(address_of(url, user, password), SinkError, _WHAT) as database:
+        if _is_there(database, dbtable):
+            note_nothing(database, find_table(database, dbtable), commit)
+
+
+@sink(external=True, sense=sense, written=is_written, require_own=require_own, without_rows=without_rows)
 def jdbc(
     df: DataFrame,
     write: Write,
