@@ -600,3 +600,36 @@ def test_an_object_that_repeats_a_field_stops_nothing_and_gives_its_last_value(p
     found = project.rows("bronze.t", "id")
     assert [row["id"] for row in found] == ["1", "2", "3"]
     assert (found[1]["deep"], found[1]["list"], found[1]["both"]) == ({"x": "2"}, [{"y": "2"}], '{"z": 1}')
+
+
+def test_columns_named_like_bronzes_own_are_rescued(project):
+    project.job(
+        "b", "layer: bronze\nsource:\n  files: {path: data, format: json}\nsink:\n  append: {table: bronze.t}\n"
+    )
+    project.write(
+        "data/a.json", '{"id": 1, "_RUN_ID": "x", "_ingested_at": {"a": 1}, "_rescued_data": null}\n{"id": 2}\n'
+    )
+    record = project.run("b")
+    first, second = project.rows("bronze.t", "id")
+    assert (first["_run_id"], second["_rescued_data"]) == (record.run_id, None)
+    assert json.loads(first["_rescued_data"]) == {
+        "_RUN_ID": "x",
+        "_ingested_at": '{"a":"1"}',
+        "_file_path": first["_source_file"],
+    }
+
+
+@pytest.mark.parametrize("widens", ["", ", type_widening: true"])
+def test_times_in_nanoseconds_are_refused_with_two_ways_out(project, widens):
+    job = f"layer: silver\nsource:\n  files: {{path: data, format: parquet}}\n%ssink:\n  append: {{table: silver.t{widens}}}\n"
+    (project.root / "data").mkdir()
+    times = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
+    pa.parquet.write_table(pa.table({"id": [1], "t": times}), project.root / "data/a.parquet")
+    project.job("n", job % "")
+    with pytest.raises(DataError, match="a time in nanoseconds, as pandas writes it"):
+        project.run("n")
+    setting = "spark: {spark.sql.legacy.parquet.nanosAsLong: true}\n"
+    project.job("n", job % f"{setting}transforms: [derive: {{columns: {{t: timestamp_micros(t div 1000)}}}}]\n")
+    project.run("n")
+    table = read_table("silver.t", lake=str(project.lake)).selectExpr("string(t)")
+    assert [row[0] for row in table.collect()] == ["2023-11-14 22:13:20.123456"]

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, MapType, StringType, StructField, StructType
 
 from lakehouse.frames import (
     BROKEN,
@@ -30,6 +30,8 @@ from lakehouse.frames import (
     visible,
 )
 from lakehouse.raw_rows import as_json
+
+_ADDED = ("_source_file", "_ingested_at", "_run_id")  # in bronze, beside what is rescued
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,14 @@ def ignored_columns(raw: DataFrame, shape: Shape) -> list[str]:
 
 
 def _as_it_came(raw: DataFrame, shape: Shape) -> StructType:
-    own = {*BRONZE_COLUMNS, *KAFKA_COLUMNS} - shape.kept
-    if shape.bronze:
-        own = set()
+    own = {*_named_like_own(raw, shape)} if shape.bronze else {*BRONZE_COLUMNS, *KAFKA_COLUMNS} - shape.kept
     return StructType([raw.schema[name] for name in visible(raw) if name not in own])
+
+
+def _named_like_own(raw: DataFrame, shape: Shape) -> list[str]:
+    """The columns of the input that are named like one that bronze adds."""
+    own = {*_ADDED, shape.rescue}
+    return [name for name in visible(raw) if name.lower() in own]
 
 
 def _needs_cast(raw: DataFrame, field: StructField, name: str) -> bool:
@@ -168,19 +174,17 @@ def _reason(rule: Column, column: str | None, message: str, wrong: Column) -> Co
 def _bronze_columns(raw: DataFrame, shape: Shape, misfits: dict[str, Column], columns: dict[str, str]) -> list[Column]:
     own: list[Column] = []
     if shape.rescue is not None:
-        own.append(_rescued(raw, misfits, columns).alias(shape.rescue))
+        displaced = _named_like_own(raw, shape) if shape.bronze else []
+        own.append(_rescued(raw, misfits, columns, displaced).alias(shape.rescue))
     if shape.bronze:
         file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
-        own += [
-            file.alias("_source_file"),
-            F.lit(shape.now).alias("_ingested_at"),
-            F.lit(shape.run_id).alias("_run_id"),
-        ]
+        values = (file, F.lit(shape.now), F.lit(shape.run_id))
+        own += [value.alias(name) for value, name in zip(values, _ADDED, strict=True)]
     return own
 
 
-def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]) -> Column:
-    """What fits no column, as JSON with the file's path; NULL where everything fits."""
+def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str], displaced: Sequence[str]) -> Column:
+    """What fits no column, and what the `displaced` ones hold, as JSON with the file's path; NULL where everything fits."""
     entries = [
         F.when(
             misfit,
@@ -189,6 +193,10 @@ def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]
             ),
         )
         for name, misfit in misfits.items()
+    ]
+    entries += [
+        F.when(col(name).isNotNull(), F.struct(F.lit(name).alias("key"), _as_text(raw, name).alias("value")))
+        for name in displaced
     ]
     if MALFORMED in raw.columns:
         corrupt = F.struct(F.lit("_corrupt_record").alias("key"), col(MALFORMED).alias("value"))
@@ -202,6 +210,11 @@ def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]
         file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
         told = F.concat(found, F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value"))))
     return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(_last_of_each(told))))
+
+
+def _as_text(raw: DataFrame, name: str) -> Column:
+    is_nested = isinstance(raw.schema[name].dataType, ArrayType | MapType | StructType)
+    return F.to_json(col(name)) if is_nested else col(name).cast("string")
 
 
 def _last_of_each(entries: Column) -> Column:

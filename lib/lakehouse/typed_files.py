@@ -23,7 +23,16 @@ def read_typed(
     reader = spark.read.format(kind).options(**{**merge, **options})
 
     def load(some: list[str]) -> DataFrame:
-        return reader.load(exactly(some)).select("*", file_name())
+        try:
+            return reader.load(exactly(some)).select("*", file_name())
+        except (PySparkException, Py4JJavaError) as error:
+            if "TIMESTAMP(NANOS" in str(error):
+                raise DataError(
+                    "source 'files': a time in nanoseconds, as pandas writes it, which Spark does not read; have it written in "
+                    "microseconds (pandas: coerce_timestamps='us'), or set spark: {spark.sql.legacy.parquet.nanosAsLong: true}, "
+                    "which makes it a number, and derive: timestamp_micros(NAME div 1000)"
+                ) from error
+            raise
 
     if widens:
         found = _in_wider_types(_of_one_type(load, paths))
