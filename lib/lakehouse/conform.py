@@ -186,21 +186,12 @@ def _bronze_columns(raw: DataFrame, shape: Shape, misfits: dict[str, Column], co
 def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str], displaced: Sequence[str]) -> Column:
     """What fits no column, and what the `displaced` ones hold, as JSON with the file's path; NULL where everything fits."""
     entries = [
-        F.when(
-            misfit,
-            F.struct(
-                F.lit(columns[name.lower()]).alias("key"), col(columns[name.lower()]).cast("string").alias("value")
-            ),
-        )
+        F.when(misfit, _entry(columns[name.lower()], col(columns[name.lower()]).cast("string")))
         for name, misfit in misfits.items()
     ]
-    entries += [
-        F.when(col(name).isNotNull(), F.struct(F.lit(name).alias("key"), _as_text(raw, name).alias("value")))
-        for name in displaced
-    ]
+    entries += [F.when(col(name).isNotNull(), _entry(name, _as_text(raw, name))) for name in displaced]
     if MALFORMED in raw.columns:
-        corrupt = F.struct(F.lit("_corrupt_record").alias("key"), col(MALFORMED).alias("value"))
-        entries.append(F.when(col(MALFORMED).isNotNull(), corrupt))
+        entries.append(F.when(col(MALFORMED).isNotNull(), _entry("_corrupt_record", col(MALFORMED))))
     kind = "array<struct<key:string,value:string>>"
     found = F.filter(F.array(*entries), lambda entry: entry.isNotNull()).cast(kind) if entries else F.array().cast(kind)
     if UNKNOWN in raw.columns:
@@ -208,8 +199,13 @@ def _rescued(raw: DataFrame, misfits: dict[str, Column], columns: dict[str, str]
     told = found
     if PLACE not in raw.columns:
         file = col(FILE) if FILE in raw.columns else F.lit(None).cast("string")
-        told = F.concat(found, F.array(F.struct(F.lit("_file_path").alias("key"), file.alias("value"))))
-    return F.when(F.size(found) > 0, F.to_json(F.map_from_entries(_last_of_each(told))))
+        told = F.concat(found, F.array(_entry("_file_path", file)))
+    once = F.transform(F.array(told), lambda entries: F.map_from_entries(_last_of_each(entries)))
+    return F.when(F.size(found) > 0, F.to_json(once[0]))
+
+
+def _entry(name: str, value: Column) -> Column:
+    return F.struct(F.lit(name).alias("key"), value.alias("value"))
 
 
 def _as_text(raw: DataFrame, name: str) -> Column:
@@ -218,10 +214,6 @@ def _as_text(raw: DataFrame, name: str) -> Column:
 
 
 def _last_of_each(entries: Column) -> Column:
-    """Of the entries with one key the last: an object may repeat a field, or have one that is called like what is told here."""
-
-    def is_last(entry: Column, place: Column) -> Column:
-        later = F.slice(entries, place + 2, F.size(entries))
-        return ~F.exists(later, lambda other: other["key"] == entry["key"])
-
-    return F.filter(entries, is_last)
+    """Of entries that have one key the last: an object may repeat a field, or have one that is called like what is told here."""
+    newest = F.reverse(F.transform(entries, lambda entry: entry["key"]))
+    return F.filter(entries, lambda entry, at: F.array_position(newest, entry["key"]) == F.size(entries) - at)

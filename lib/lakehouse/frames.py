@@ -94,9 +94,10 @@ def col(name: str) -> Column:
 
 def file_name() -> Column:
     """The row's file as it was listed: without the scheme of a local one, and its name as it is, where Spark has a URL's."""
-    path = F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/")
+    given = F.col("_metadata.file_path")
+    path = F.regexp_replace(given, "^file:/+", "/")
     plain = F.url_decode(F.replace(path, F.lit("+"), F.lit("%2B")))
-    return F.when(F.contains(path, F.lit("%")), plain).otherwise(path).alias(FILE)
+    return F.when(F.contains(given, F.lit("%")), plain).otherwise(path).alias(FILE)
 
 
 def exactly(paths: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from functools import partial, reduce
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql.types import ArrayType, DataType, StructType
 
 from lakehouse.column_types import as_type, wider
@@ -22,18 +22,7 @@ def read_typed(
     merge = {"mergeSchema": "true"} if kind in ("parquet", "orc") and len(paths) > 1 else {}
     reader = spark.read.format(kind).options(**{**merge, **options})
 
-    def load(some: list[str]) -> DataFrame:
-        try:
-            return reader.load(exactly(some)).select("*", file_name())
-        except (PySparkException, Py4JJavaError) as error:
-            if "TIMESTAMP(NANOS" in str(error):
-                raise DataError(
-                    "source 'files': a time in nanoseconds, as pandas writes it, which Spark does not read; have it written in "
-                    "microseconds (pandas: coerce_timestamps='us'), or set spark: {spark.sql.legacy.parquet.nanosAsLong: true}, "
-                    "which makes it a number, and derive: timestamp_micros(NAME div 1000)"
-                ) from error
-            raise
-
+    load = partial(_loaded, reader)
     if widens:
         found = _in_wider_types(_of_one_type(load, paths))
         if found is not None:
@@ -44,6 +33,19 @@ def read_typed(
         clash = _clash(spark, kind, paths) if "CANNOT_MERGE" in str(error) else None
         if clash is not None:
             raise DataError(f"source 'files': {clash}") from error
+        raise
+
+
+def _loaded(reader: DataFrameReader, paths: list[str]) -> DataFrame:
+    try:
+        return reader.load(exactly(paths)).select("*", file_name())
+    except (PySparkException, Py4JJavaError) as error:
+        if "TIMESTAMP(NANOS" in str(error):
+            raise DataError(
+                "source 'files': a time in nanoseconds, as pandas writes it, which Spark does not read; have it written in "
+                "microseconds (pandas: coerce_timestamps='us'), or set spark: {spark.sql.legacy.parquet.nanosAsLong: true}, "
+                "which makes it a number, and derive: timestamp_micros(NAME div 1000)"
+            ) from error
         raise
 
 
