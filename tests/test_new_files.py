@@ -175,6 +175,21 @@ def test_keys_sequences_sets_and_personal_columns_are_seen():
     ]
 
 
+def test_json_of_many_shapes_gives_all_columns_and_text_where_no_type_holds_all(tmp_path):
+    lines = [
+        {"id": 1, "mixed": 1, "deep": {"x": 1}, "list": [1]},
+        {"id": 2, "mixed": "x", "deep": {"x": "y"}, "list": [1, "z"], "late": "2026-01-01"},
+        {"id": 3, "mixed": {"a": 1}, "big": 10**30, "deep": "flat", "late": None, "_own": 1, "list": 5},
+    ]
+    (tmp_path / "x.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    found = file_sample("x.jsonl", tmp_path)
+    assert found.types == {
+        "id": "bigint", "mixed": "string", "deep": "string", "list": "string", "late": "string", "big": "string",
+    }  # fmt: skip
+    fields = {field["name"]: field["type"] for field in suggested(found).fields}
+    assert (fields["id"], fields["late"], fields["mixed"]) == ("bigint", "date", "string")
+
+
 def test_files_are_looked_at_by_their_kind(tmp_path):
     table = pa.table({"id": pa.array([1], pa.int32()), "at": pa.array([0], pa.timestamp("us", tz="UTC")), "in": [{"a": [1.5]}],
                       "_file": ["x"], "none": pa.nulls(1)})  # fmt: skip

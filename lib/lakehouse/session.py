@@ -170,7 +170,7 @@ def job_session(spark: SparkSession, wanted: Mapping[str, object]) -> SparkSessi
     for key, value in {**_JOB, **_DEFAULTS, **wanted}.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if key in _JOB and key in wanted and text != _JOB[key]:
-            raise ConfigError(f"spark: '{key}' is fixed at {_JOB[key]}")
+            raise ConfigError(f"spark: '{key}' is fixed at {_JOB[key]}; take it out")
         try:
             session.conf.set(key, text)
         except Exception as error:

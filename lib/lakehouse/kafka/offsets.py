@@ -42,7 +42,7 @@ def start_problem(start: Start) -> str | None:
     if isinstance(start, dict):
         if not all(isinstance(offsets, dict) and all(map(_is_offset, offsets.values())) for offsets in start.values()):
             return 'starting_offsets: offsets are numbers by topic and partition: {orders: {"0": 120}}'
-        bad = [part for partitions in start.values() for part in partitions if not part.isdigit()]
+        bad = [part for partitions in start.values() for part in partitions if not (part.isascii() and part.isdigit())]
         return f"starting_offsets: '{bad[0]}' is no partition's number" if bad else None
     if start in _WORDS:
         return None

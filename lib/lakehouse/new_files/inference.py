@@ -78,7 +78,7 @@ def _keys(types: Mapping[str, str], values: Mapping[str, Sequence[Any]], sequenc
     """The first column named like a key, or whose values are all different; several versions of a row share it."""
     whole = [name for name in types if types[name] in ("string", "bigint", "int") and None not in values[name]]
     named = [name for name in whole if _KEY.search(name.lower())]
-    different = [name for name in whole if values[name] and len(set(values[name])) == len(values[name])]
+    different = [name for name in whole if values[name] and len(set(map(str, values[name]))) == len(values[name])]
     both = [name for name in named if name in different]
     if sequence is not None and named and not both:
         return named[:1]

@@ -2,9 +2,11 @@
 
 from typing import Literal
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
 
 from lakehouse.frames import col, visible
+from lakehouse.observations import observed
 from lakehouse.registry import sink
 from lakehouse.targets import Write, Written, batch_folder
 
@@ -22,7 +24,9 @@ def files(
     place = write.place or path
     folder = f"{place}/{batch_folder(write.commit)}" if mode == "append" else place
     rows = df.select(*map(col, visible(df)))
-    as_text = {"header": "true", "multiLine": "true"} if format == "csv" else {}  # a text may have line breaks
-    rows.write.mode("overwrite").format(format).options(**as_text).save(folder)
-    count = write.spark.read.schema(rows.schema).format(format).options(**as_text).load(folder).count()
+    seen = Observation()
+    writer = rows.observe(seen, F.count(F.lit(1)).alias("rows")).write.mode("overwrite").format(format)
+    (writer.option("header", "true") if format == "csv" else writer).save(folder)
+    found = observed(seen)
+    count = int(found["rows"]) if found is not None else rows.count()
     return Written(path, None, count, inserted=count)
