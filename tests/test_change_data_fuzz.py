@@ -23,7 +23,7 @@ from change_data_invariants import counted, deletes, violations
 from change_data_reference import Options, Row, rank, ranks
 from change_data_streams import KEYS, PAYLOAD, change_deliveries, options_of, schema, snapshot_deliveries
 from conftest import balanced
-from lakehouse import holding, lake
+from lakehouse import holding, row_places
 
 SEED = os.environ.get("FUZZ_SEED", "1")
 THOROUGH = "FUZZ_STREAMS" in os.environ
@@ -35,11 +35,14 @@ DROPPED = {**DELETES, "except_column_list": ["op", "seq"]}
 
 @pytest.fixture(autouse=True)
 def plans(request, monkeypatch) -> None:
-    """Half of the cases run in compiled plans, as large batches do, half by the ranges of their keys, as large tables do."""
+    """Half of the cases run in compiled plans, as large batches do, half by the ranges of their keys, as large tables do, and
+    a fifth by MERGE, as tables with a change data feed do."""
     if len(request.node.name) % 2:
         monkeypatch.setattr(holding, "LITTLE", -1)
     if len(request.node.name) % 4 < 2:
-        monkeypatch.setattr(lake, "_LITTLE", -1)
+        monkeypatch.setattr(row_places, "_LITTLE", -1)
+    if len(request.node.name) % 5 == 0:
+        monkeypatch.setattr(row_places, "can_be_taken_out", lambda _: False)
 
 
 @dataclass(frozen=True)

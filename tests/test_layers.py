@@ -25,7 +25,7 @@ LAYERS = {
     1: "column_types frames interrupts observations outages refusals registry spark_errors storage terminal",
     2: "commits config copying csv_files ending event_time history intervals key_ranges lease quality raw_rows row_copies rules runs session table_checks table_layout text_files typed_files",
     3: "batch_log cdc_formats conform databases diagnosis expectations kafka lake landing profiling rule_results table_log transforms upserts",
-    4: "new_files planning sources targets",
+    4: "new_files planning row_places sources targets",
     5: "change_data contracts quarantine reports",
     6: "batches quarantine_decisions sinks",
     7: "personal pipeline run_report suites",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 from uuid import uuid4
 
+from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -32,6 +33,7 @@ BROKEN = f"{HIDDEN_PREFIX}broken"  # from a source: why a record makes no row, e
 SKIPPED = f"{HIDDEN_PREFIX}skipped"  # from a source: true for a record that says of no row, and is dropped
 REASONS = f"{HIDDEN_PREFIX}reasons"  # what is wrong with a row, an array of REASON_TYPE's elements
 REPLAYED = f"{HIDDEN_PREFIX}replayed"  # from a replay: the id of the quarantined row
+AT = f"{HIDDEN_PREFIX}at"  # where in a Delta table the row lies, its file and its number there
 ROW = f"{HIDDEN_PREFIX}row"  # the row as it came, JSON
 ORIGIN = f"{HIDDEN_PREFIX}origin"  # where the row came from
 FATE = f"{HIDDEN_PREFIX}fate"  # what becomes of the row
@@ -89,6 +91,12 @@ def quoted(name: str) -> str:
 
 def col(name: str) -> Column:
     """The top-level column of this very name."""
+    return _column(name, SparkContext._gateway)
+
+
+@lru_cache(maxsize=4096)
+def _column(name: str, _: object) -> Column:
+    """A column of one JVM; to make it takes two calls over there, and a batch names hundreds."""
     return F.col(quoted(name))
 
 

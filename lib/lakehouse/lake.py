@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -17,11 +17,11 @@ from lakehouse.commits import Commit
 from lakehouse.frames import quoted
 from lakehouse.sql_text import text_literal
 
+T = TypeVar("T")
+
 _META = "spark.databricks.delta.commitInfo.userMetadata"
 _APP = "spark.databricks.delta.write.txnAppId"
 _VERSION = "spark.databricks.delta.write.txnVersion"
-# bytes of files that are decoded sooner than a plan that leaves out some of their rows is compiled
-_LITTLE = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
     """The table's present state from its log, or None where there is no table."""
     jvm: Any = spark._jvm
     none = jvm.scala.Option.empty()
-    state = _log(spark, path).update(False, none, none)
+    state = log_of(spark, path).update(False, none, none)
     if state.version() < 0:
         return None
     metadata = state.metadata()
@@ -60,14 +60,15 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
     )
 
 
-def _log(spark: SparkSession, path: str) -> Any:
+def log_of(spark: SparkSession, path: str) -> Any:
+    """Delta's own log of a table, in the JVM."""
     jvm: Any = spark._jvm
     return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
 
 
 def _last_seen(spark: SparkSession, path: str) -> Any:
     """The table's state as this process knows it; its log is not looked at again."""
-    return _log(spark, path).unsafeVolatileSnapshot()
+    return log_of(spark, path).unsafeVolatileSnapshot()
 
 
 def _batches(state: Any) -> dict[str, int]:
@@ -104,28 +105,6 @@ def read(spark: SparkSession, path: str, version: int | None = None, timestamp: 
     return reader.load(path)
 
 
-def read_files(spark: SparkSession, path: str, version: int, condition: str) -> DataFrame:
-    """At least the table's rows of a condition, at a version: those of all files that can hold one; all rows for ''.
-
-    Delta looks for the files of a read up to three times where rows are marked as deleted, and Spark compiles a plan anew
-    for each literal in it: only where the files are large is it worth that to leave out rows of theirs.
-    """
-    rows = read(spark, path, version)
-    if not condition:
-        return rows
-    jvm: Any = spark._jvm
-    plan: Any = rows.where(condition)._jdf
-    folded = jvm.org.apache.spark.sql.catalyst.optimizer.ConstantFolding.apply(plan.queryExecution().analyzed())
-    log, none = _log(spark, path), jvm.scala.Option.empty()
-    state = log.getSnapshotAt(version, none, none, False)
-    filters = jvm.org.apache.spark.api.python.PythonUtils.toSeq([folded.condition()])
-    scan = state.filesForScan(filters, False)
-    found = log.createDataFrame(state, scan.files(), False, none).queryExecution().analyzed()
-    chosen = DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(spark._jsparkSession, found), spark)
-    taken = scan.scanned().bytesCompressed()
-    return chosen if taken.isDefined() and taken.get() <= _LITTLE else chosen.where(condition)
-
-
 def size(spark: SparkSession, path: str) -> int:
     """The bytes of a table's files, as this process last saw it; 0 without a table, very many where its log does not say."""
     state = _last_seen(spark, path)
@@ -159,9 +138,9 @@ def save(
     given = {**(options or {}), "userMetadata": commit.metadata}
     if commit.app_id:
         given |= {"txnAppId": commit.app_id, "txnVersion": str(commit.batch)}
-        log = _log(df.sparkSession, path)
+        log = log_of(df.sparkSession, path)
         if mode == "append" and log.unsafeVolatileSnapshot().version() >= 0:
-            with _active(df.sparkSession):
+            with active(df.sparkSession):
                 _append(df, log, commit, partition_by, given)
             return
     writer = df.write.format("delta").mode(mode).options(**given)
@@ -171,7 +150,7 @@ def save(
 
 
 @contextmanager
-def _active(spark: SparkSession) -> Iterator[None]:
+def active(spark: SparkSession) -> Iterator[None]:
     """The session as the one that Delta goes by, whichever was the last that this thread made or used."""
     jvm: Any = spark._jvm
     sessions = jvm.org.apache.spark.sql.classic.SparkSession
@@ -227,14 +206,14 @@ def merge(
     with_identity(spark, commit, builder.execute)
 
 
-def with_identity(spark: SparkSession, commit: Commit, write: Any) -> None:
-    """Runs a write that takes its identity from the session alone (MERGE, DELETE, UPDATE), and takes it off again:
+def with_identity(spark: SparkSession, commit: Commit, write: Callable[[], T]) -> T:
+    """What a write returns that takes its identity from the session alone (MERGE, DELETE, UPDATE). It is taken off again:
     left on, it would make Delta skip the session's next write without a word."""
     given = {_APP: commit.app_id, _VERSION: str(commit.batch), _META: commit.metadata}
     try:
         for key, value in given.items():
             spark.conf.set(key, value)
-        write()
+        return write()
     finally:
         for key in given:
             spark.conf.unset(key)

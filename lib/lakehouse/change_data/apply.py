@@ -10,25 +10,25 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse import lake
+from lakehouse import lake, row_places
 from lakehouse.change_data import event_log
 from lakehouse.change_data.adoption import adopted
 from lakehouse.change_data.agreement import link
 from lakehouse.change_data.batch_events import Batch, materialised
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.memory import completed, remembering
-from lakehouse.change_data.outcome import Outcome, Target, is_remembered, outcome
+from lakehouse.change_data.outcome import Outcome, Target, is_remembered, outcome, touched
 from lakehouse.change_data.retention import needed
 from lakehouse.change_data.unfit import require_time
 from lakehouse.change_data.widening import Keyed, widened
 from lakehouse.commits import CommitInfo
 from lakehouse.errors import SinkError
-from lakehouse.frames import FILE, HIDDEN_PREFIX, col, hidden, quoted, require_columns, visible
+from lakehouse.frames import AT, FILE, HIDDEN_PREFIX, col, hidden, quoted, require_columns, visible
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import OPERATION, SEQUENCE, SETTLED, events
 from lakehouse.history.shape import Options, Shape, shaped
-from lakehouse.holding import FEW, sized
+from lakehouse.holding import FEW, sized, together
 from lakehouse.intervals import marked
 from lakehouse.key_ranges import within
 from lakehouse.registry import length_of
@@ -43,6 +43,8 @@ from lakehouse.targets import (
     with_comments,
 )
 from lakehouse.upserts import assigned, same_keys
+
+_BESIDE = (diff.KIND, diff.BY_NEW, AT)  # what is known of a changed row beside its columns
 
 
 def apply(
@@ -158,30 +160,54 @@ def _counts(batch: Batch, found: Outcome, shape: Shape) -> dict[str, int]:
 def _commit(found: Outcome, batch: Batch, target: Target) -> CommitInfo | None:
     """The one commit to the target; None where nothing changes and it is there already."""
     write, before = target.write, target.before
-    rows = marked(
-        with_comments(found.changes.drop(diff.KIND, diff.BY_NEW), write), target.shape.start, target.shape.end
-    )
     if before is None:
-        return save_rows(rows, None, write, target.table, mode="append")
+        return save_rows(_rows(found, target), None, write, target.table, mode="append")
     if not found.total:
         return None
     if write.settings.type_widening:
         lake.allow_widening(write.spark, before)
     if not found.kinds[diff.UPDATED] and not found.kinds[diff.DELETED]:
-        return save_rows(rows, before, write, target.table, mode="append")
+        return save_rows(_rows(found, target), before, write, target.table, mode="append")
+    if not _replaced(found, batch, target, before):
+        _merged(found, batch, target, before)
+    return require_commit(write, target.table)
+
+
+def _rows(found: Outcome, target: Target) -> DataFrame:
+    """The changed rows as a table is made from them."""
+    rows = found.changes.drop(*_BESIDE)
+    return marked(with_comments(rows, target.write), target.shape.start, target.shape.end)
+
+
+def _replaced(found: Outcome, batch: Batch, target: Target, before: lake.Snapshot) -> bool:
+    """The changes in the places where the rows were read; False where that cannot be."""
+    changes, counts = found.changes, [found.kinds[kind] for kind in (diff.INSERTED, diff.UPDATED, diff.DELETED)]
+    if AT not in changes.columns:
+        return False
+    return row_places.replace(
+        changes.where(col(diff.KIND) != diff.INSERTED),
+        together(changes.where(col(diff.KIND) != diff.DELETED).drop(*_BESIDE), found.total),
+        before,
+        target.write.commit,
+        condition=touched(batch, target.shape, open_alone=found.open_alone),
+        changed=row_places.Changed(*counts),
+    )
+
+
+def _merged(found: Outcome, batch: Batch, target: Target, before: lake.Snapshot) -> None:
+    """The changes by a MERGE."""
+    changes, values = found.changes.drop(AT), assigned(name for name in found.changes.columns if name not in _BESIDE)
     ranged = "" if batch.truncates else within(batch.ranges, "target.")
     is_open = f"target.{quoted(target.shape.end)} IS NULL" if found.open_alone else ""
-    values = assigned(rows.columns)
     lake.merge(
-        F.broadcast(found.changes) if found.total <= FEW else found.changes,
+        F.broadcast(changes) if found.total <= FEW else changes,
         before.path,
-        write.commit,
+        target.write.commit,
         condition=" AND ".join(filter(None, (same_keys(target.shape.identity), ranged, is_open))),
         matched=[(diff.is_kind(diff.DELETED), None), (diff.is_kind(diff.UPDATED), values)],
         not_matched=(diff.is_kind(diff.INSERTED), values),
-        evolve=write.settings.may_alter,
+        evolve=target.write.settings.may_alter,
     )
-    return require_commit(write, target.table)
 
 
 def _written(table: str, info: CommitInfo | None, counts: Mapping[str, Any]) -> Written:

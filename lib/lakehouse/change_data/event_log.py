@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from lakehouse import lake
+from lakehouse import lake, row_places
 from lakehouse.change_data.agreement import ADOPTED, CHANGES, MADE, disagreement, is_in, link, remedy
 from lakehouse.change_data.order import Span
 from lakehouse.commits import Commit, CommitInfo, latest_note, newest
@@ -151,7 +151,7 @@ def meaning_of(layout: Layout, table: str) -> dict[str, Any] | None:
 
 def read(write: Write, log: EventLog, condition: str = "") -> DataFrame | None:
     """All events, or at least those of a condition; of one key and sequence there may be several, see `history.events.winners`."""
-    return None if log.table is None else lake.read_files(write.spark, log.path, log.table.version, condition)
+    return None if log.table is None else row_places.read_files(write.spark, log.path, log.table.version, condition)
 
 
 def append(

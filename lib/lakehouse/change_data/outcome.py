@@ -15,13 +15,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from lakehouse import lake
+from lakehouse import lake, row_places
 from lakehouse.change_data import event_log
 from lakehouse.change_data.batch_events import Batch, of_keys
 from lakehouse.change_data.event_log import EventLog
 from lakehouse.change_data.retention import unsettled
 from lakehouse.change_data.widening import target_types, widened
-from lakehouse.frames import col, quoted
+from lakehouse.frames import AT, col, quoted
 from lakehouse.history import difference as diff
 from lakehouse.history import versions as made
 from lakehouse.history.events import NEW, OPERATION, SEQUENCE, SETTLED, TRUNCATE, after_truncate, open_events, winners
@@ -89,11 +89,17 @@ def _present(batch: Batch, target: Target, *, open_alone: bool) -> DataFrame | N
     before, is_open = target.before, f"{quoted(target.shape.end)} IS NULL" if open_alone else ""
     if before is None:
         return None
-    conditions = () if batch.truncates else filter(None, (within(batch.ranges), is_open))
-    rows = lake.read_files(target.write.spark, before.path, before.version, " AND ".join(conditions))
+    condition, placed = touched(batch, target.shape, open_alone=open_alone), row_places.can_be_taken_out(before)
+    rows = row_places.read_files(target.write.spark, before.path, before.version, condition, placed=placed)
     rows = widened(rows, target_types(batch.events, target.shape), allowed=True, table=target.table)
     rows = rows.where(is_open) if is_open else rows
     return rows if batch.truncates else of_keys(rows, batch, target.shape)
+
+
+def touched(batch: Batch, shape: Shape, *, open_alone: bool) -> str:
+    """A condition of every row of the target that the batch can change; '' where that is any."""
+    is_open = f"{quoted(shape.end)} IS NULL" if open_alone else ""
+    return "" if batch.truncates else " AND ".join(filter(None, (within(batch.ranges), is_open)))
 
 
 def _goes_on(batch: Batch, target: Target) -> bool:
@@ -122,9 +128,9 @@ def _kinds(schema: StructType) -> dict[str, str]:
 def _continued(batch: Batch, opened: DataFrame, target: Target) -> DataFrame:
     """The difference of a history whose events so far are known by its open rows; lazy."""
     shape = target.shape
-    versions = _history(batch, open_events(opened, shape), target, truncating=False)
     if {*shape.tracked} == {*shape.kept}:
-        return diff.continuation(versions, shape)
+        return diff.continuation(_history(batch, open_events(opened, shape), target, truncating=False), shape)
+    versions = _history(batch, open_events(opened.drop(AT), shape), target, truncating=False)
     return diff.difference(versions, opened, shape)
 
 

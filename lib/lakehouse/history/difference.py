@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.frames import HIDDEN_PREFIX, col, orderable, quoted
-from lakehouse.history.events import NEW
+from lakehouse.frames import AT, HIDDEN_PREFIX, col, orderable, quoted
+from lakehouse.history.events import NEW, by_key
 from lakehouse.history.shape import Shape
 from lakehouse.history.versions import END, IS_ROW, START, STARTED_NEW
 
@@ -29,7 +29,7 @@ def difference(versions: DataFrame, present: DataFrame | None, shape: Shape) -> 
     """All events of some keys, each with the row of the target that it makes, and the rows that no event makes any more.
 
     KIND says what becomes of the row; it is NULL for an event that makes none, and for a row that stays as it is.
-    `present` are the target's rows of the same keys, None before there is a target.
+    `present` are the target's rows of the same keys, None before there is a target; AT, where they have it, is kept.
     """
     rows = versions.withColumns(_bounds(shape)).withColumn(_ROW, F.when(col(IS_ROW), _row(shape)))
     if present is None:
@@ -40,12 +40,16 @@ def difference(versions: DataFrame, present: DataFrame | None, shape: Shape) -> 
         differs = F.when(col(IS_ROW) & any_differs(found, rows, values), UPDATED)
         kind = F.when(col(IS_ROW) & is_new(), INSERTED).when(is_missing(), DELETED).otherwise(differs)
     named = {shape.start: col(_ROW)} if shape.versioned else {}
-    return _flagged(found.withColumns({KIND: kind, **named}), rows.columns).drop(_ROW)
+    placed = {AT: theirs(found, AT)} if present is not None and AT in present.columns else {}
+    return _flagged(found.withColumns({KIND: kind, **named, **placed}), [*rows.columns, *placed]).drop(_ROW)
 
 
 def continuation(versions: DataFrame, shape: Shape) -> DataFrame:
     """The same of events that begin with the target's open rows and are newer otherwise: a row is new, is ended, or stays."""
-    rows = versions.withColumns(_bounds(shape))
+    # of a row that new events go on with and then end, the last of them is what it becomes
+    so_far = by_key(shape).rowsBetween(Window.unboundedPreceding, 0)
+    placed = {AT: F.first(AT, ignorenulls=True).over(so_far)} if AT in versions.columns else {}
+    rows = versions.withColumns({**_bounds(shape), **placed})
     kind = F.when(col(IS_ROW) & col(STARTED_NEW), INSERTED).when(col(IS_ROW) & col(END).isNotNull(), UPDATED)
     return _flagged(rows.withColumn(KIND, kind), rows.columns)
 
@@ -56,8 +60,9 @@ def _flagged(found: DataFrame, names: Sequence[str]) -> DataFrame:
 
 
 def changes(found: DataFrame, shape: Shape) -> DataFrame:
-    """Of a difference the rows that change, as the target has them, with KIND and BY_NEW."""
-    return found.where(col(KIND).isNotNull()).select(*map(col, columns(found, shape)), KIND, BY_NEW)
+    """Of a difference the rows that change, as the target has them, with KIND and BY_NEW, and with AT where it is there."""
+    beside = [name for name in (KIND, BY_NEW, AT) if name in found.columns]
+    return found.where(col(KIND).isNotNull()).select(*map(col, columns(found, shape)), *beside)
 
 
 def columns(versions: DataFrame, shape: Shape) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from lakehouse.frames import FILE, HIDDEN_PREFIX, any_null, col, orderable
+from lakehouse.frames import AT, FILE, HIDDEN_PREFIX, any_null, col, orderable
 from lakehouse.history.shape import Shape
 
 SEQUENCE = f"{HIDDEN_PREFIX}sequence"
@@ -41,9 +41,9 @@ def events(df: DataFrame, shape: Shape, deletes: str | None = None, truncates: s
 
 
 def open_events(rows: DataFrame, shape: Shape) -> DataFrame:
-    """The open rows of a history as the known events that they began with."""
+    """The open rows of a history as the known events that they began with; with AT where they have it."""
     there = {name.lower() for name in rows.columns}
-    kept = [col(name).alias(name) for name in (*shape.keys, *shape.kept) if name.lower() in there]
+    kept = [col(name).alias(name) for name in (*shape.keys, *shape.kept, AT) if name.lower() in there]
     return rows.select(*kept, col(shape.start).alias(SEQUENCE), F.lit(UPSERT).alias(OPERATION), F.lit(False).alias(NEW))
 
 
