@@ -33,7 +33,7 @@ _WORDS = {
 }
 _UNITS = {
     "A job's YAML": "config planning registry commands.options frames sql_text refusals measures display",
-    "Sources": "sources csv_files text_files typed_files landing column_types cdc_formats databases kafka event_time",
+    "Sources": "sources csv_files text_files typed_files parquet_times landing column_types cdc_formats databases kafka event_time",
     "Rules, contracts and suites": "rules batches contracts commands.contract expectations commands.expectation suites commands.quality profiling commands.profile",
     "Transforms": "transforms intervals",
     "Sinks and change data": "sinks upserts targets table_layout change_data history commands.table",

@@ -619,17 +619,77 @@ def test_columns_named_like_bronzes_own_are_rescued(project):
     }
 
 
+NANOSECONDS = """
+layer: silver
+source:
+  files: {path: data, format: parquet}
+%ssink:
+  append: {table: silver.t%s}
+"""
+
+
+def parquet(project, name: str, **columns) -> None:
+    (project.root / "data").mkdir(exist_ok=True)
+    pa.parquet.write_table(pa.table(columns), project.root / f"data/{name}.parquet")
+
+
+def times_as_text(project) -> list[tuple]:
+    table = read_table("silver.t", lake=str(project.lake))
+    return [tuple(row) for row in table.selectExpr("id", "string(t)", "string(u)", "typeof(t)").orderBy("id").collect()]
+
+
 @pytest.mark.parametrize("widens", ["", ", type_widening: true"])
-def test_times_in_nanoseconds_are_refused_with_two_ways_out(project, widens):
-    job = f"layer: silver\nsource:\n  files: {{path: data, format: parquet}}\n%ssink:\n  append: {{table: silver.t{widens}}}\n"
-    (project.root / "data").mkdir()
-    times = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
-    pa.parquet.write_table(pa.table({"id": [1], "t": times}), project.root / "data/a.parquet")
-    project.job("n", job % "")
-    with pytest.raises(DataError, match="a time in nanoseconds, as pandas writes it"):
+def test_times_in_nanoseconds_are_cut_to_microseconds(project, widens):
+    """As pandas writes them; a file has them, a later one has microseconds, one of them beside another."""
+    project.job("n", NANOSECONDS % ("", widens))
+    instant, plain = pa.timestamp("ns", "UTC"), pa.timestamp("ns")
+    values = [1_700_000_000_123_456_789, -1, None]
+    parquet(project, "a", id=[1, 2, 3], t=pa.array(values, instant), u=pa.array(values, plain))
+    assert project.run("n").rows_inserted == 3
+    micros = pa.timestamp("us", "UTC"), pa.timestamp("us")
+    parquet(project, "b", id=[4], t=pa.array([5], micros[0]), u=pa.array([5], micros[1]))
+    parquet(project, "c", id=[5], t=pa.array([6], micros[0]), u=pa.array([7_999], plain))
+    assert project.run("n").rows_inserted == 2
+    assert times_as_text(project) == [
+        (1, "2023-11-14 22:13:20.123456", "2023-11-14 22:13:20.123456", "timestamp"),
+        (2, "1969-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999", "timestamp"),
+        (3, None, None, "timestamp"),
+        (4, "1970-01-01 00:00:00.000005", "1970-01-01 00:00:00.000005", "timestamp"),
+        (5, "1970-01-01 00:00:00.000006", "1970-01-01 00:00:00.000007", "timestamp"),
+    ]
+
+
+def test_times_in_nanoseconds_that_cannot_be_read_are_named(project):
+    project.job("n", NANOSECONDS % ("", ""))
+    inside = pa.array([{"at": 1}], pa.struct([("at", pa.timestamp("ns"))]))
+    parquet(project, "a", id=[1], t=inside)
+    with pytest.raises(DataError, match=r"a\.parquet: t\.at: a time in nanoseconds within another column"):
         project.run("n")
+    parquet(project, "a", id=[1], t=pa.array([1], pa.timestamp("ns")))
+    parquet(project, "b", id=[1], t=pa.array([1]))
+    with pytest.raises(DataError, match="a time in nanoseconds in some files and no time in others"):
+        project.run("n")
+
+
+@pytest.mark.parametrize("cut", [0, 100, 4])
+def test_a_damaged_file_beside_times_in_nanoseconds_is_set_aside_or_named(project, cut):
+    job = NANOSECONDS % ("", "")
+    parquet(project, "a", id=[1], t=pa.array([1], pa.timestamp("ns")), u=[1])
+    parquet(project, "c", id=[3], t=pa.array([1], pa.timestamp("us")), u=[1])
+    whole = (project.root / "data/a.parquet").read_bytes()
+    project.write("data/b.parquet", whole[: len(whole) - cut] if cut else whole[:4] + b"x" * 400)
+    project.job("n", job)
+    with pytest.raises(DataError, match=r"b\.parquet"):
+        project.run("n")
+    project.job("n", job.replace("format: parquet", "format: parquet, on_bad_file: quarantine"))
+    assert project.run("n").rows_inserted == 2
+    assert [row[0] for row in times_as_text(project)] == [1, 3]
+
+
+def test_times_in_nanoseconds_are_numbers_where_the_job_says_so(project):
     setting = "spark: {spark.sql.legacy.parquet.nanosAsLong: true}\n"
-    project.job("n", job % f"{setting}transforms: [derive: {{columns: {{t: timestamp_micros(t div 1000)}}}}]\n")
+    derived = "transforms: [derive: {columns: {u: timestamp_micros(t div 1000)}}]\n"
+    project.job("n", NANOSECONDS % (setting + derived, ""))
+    parquet(project, "a", id=[1], t=pa.array([1_700_000_000_123_456_789], pa.timestamp("ns")))
     project.run("n")
-    table = read_table("silver.t", lake=str(project.lake)).selectExpr("string(t)")
-    assert [row[0] for row in table.collect()] == ["2023-11-14 22:13:20.123456"]
+    assert times_as_text(project) == [(1, "1700000000123456789", "2023-11-14 22:13:20.123456", "bigint")]

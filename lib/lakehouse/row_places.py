@@ -115,42 +115,37 @@ def _replaced(
     if transaction.readVersion() != table.version:
         return False
     files = transaction.filterFiles(_filters(put, condition), True)
-    marked = _marked(gone, transaction, files)
-    if sum(item.matchedRowCount() for item in _items(marked)) != changed.updated + changed.deleted:
+    marks = _marks(gone, transaction, files)
+    if marks._2().apply("numModifiedRows") != changed.updated + changed.deleted:
         return False
-    actions = _of_marks(spark, marked, transaction, files)
     done = jvm.scala.Option.apply(int(time.time() * 1000))
-    actions.append(delta.actions.SetTransaction(commit.app_id, commit.batch, done))
+    actions = marks._1().appended(delta.actions.SetTransaction(commit.app_id, commit.batch, done))
     if changed.inserted or changed.updated:
-        actions += _items(transaction.writeFiles(put._jdf))
+        actions = actions.appendedAll(transaction.writeFiles(put._jdf))
     transaction.registerSQLMetrics(session, utils.toScalaMap(_metrics(spark, changed)))
     nothing = utils.toSeq([])
     operation = getattr(delta, "DeltaOperations$Merge")(none, none, none, none, nothing, nothing, nothing)
-    transaction.commitIfNeeded(utils.toSeq(actions), operation, utils.toScalaMap({}))
+    transaction.commitIfNeeded(actions, operation, utils.toScalaMap({}))
     return True
 
 
-def _marked(gone: DataFrame, transaction: Any, files: Any) -> Any:
-    """By file the mark of all its rows that are gone: those at these places, and those that were so before."""
+def _marks(gone: DataFrame, transaction: Any, files: Any) -> Any:
+    """What the log is to be told of the files that the rows are in, and how many rows that takes out.
+
+    Each file has its new mark, of the rows that are gone now and of those that were so before; or it is gone, with its last row.
+    """
     jvm: Any = gone.sparkSession._jvm
     some, true = jvm.scala.Option.apply, jvm.org.apache.spark.sql.catalyst.expressions.Literal.TrueLiteral()
+    session, delta = gone.sparkSession._jsparkSession, jvm.org.apache.spark.sql.delta
+    helper, generator = delta.commands.DMLWithDeletionVectorsHelper, delta.commands.DeletionVectorBitmapGenerator
     places = gone.select(col(AT)[_FILE].alias(_FILE), col(AT)[_NUMBER].alias(_NUMBER))
-    generator = jvm.org.apache.spark.sql.delta.commands.DeletionVectorBitmapGenerator
-    return generator.buildRowIndexSetsForFilesMatchingCondition(
-        gone.sparkSession._jsparkSession, transaction, True, places._jdf, files, true,
-        some(F.col(_FILE)._jc), some(F.col(_NUMBER)._jc),
-    )  # fmt: skip
-
-
-def _of_marks(spark: SparkSession, marked: Any, transaction: Any, files: Any) -> list[Any]:
-    """What the log is told of these files: with their new marks, or, where no row is left, gone."""
-    jvm: Any = spark._jvm
-    delta, log = jvm.org.apache.spark.sql.delta, transaction.deltaLog()
-    helper, statistics = delta.commands.DMLWithDeletionVectorsHelper, delta.stats.StatsCollectionUtils
-    known = helper.generateCandidateFileMap(log.dataPath(), files)
+    marked = generator.buildRowIndexSetsForFilesMatchingCondition(
+        session, transaction, True, places._jdf, files, true, some(F.col(_FILE)._jc), some(F.col(_NUMBER)._jc)
+    )
+    known = helper.generateCandidateFileMap(transaction.deltaLog().dataPath(), files)
     touched = helper.findFilesWithMatchingRows(transaction, known, marked)
-    length = statistics.getDataSkippingStringPrefixLength(spark._jsparkSession, transaction.metadata())
-    return _items(helper.processUnmodifiedData(spark._jsparkSession, touched, transaction.snapshot(), length)._1())
+    length = delta.stats.StatsCollectionUtils.getDataSkippingStringPrefixLength(session, transaction.metadata())
+    return helper.processUnmodifiedData(session, touched, transaction.snapshot(), length)
 
 
 def _metrics(spark: SparkSession, changed: Changed) -> Mapping[str, Any]:
@@ -166,8 +161,3 @@ def _metrics(spark: SparkSession, changed: Changed) -> Mapping[str, Any]:
         found[name] = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric(spark._jsc.sc(), name)
         found[name].set(count)
     return found
-
-
-def _items(found: Any) -> list[Any]:
-    """The items of a Scala sequence."""
-    return [found.apply(index) for index in range(found.size())]

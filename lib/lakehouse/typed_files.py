@@ -13,6 +13,7 @@ from pyspark.sql.types import ArrayType, DataType, StructType
 from lakehouse.column_types import as_type, wider
 from lakehouse.errors import DataError
 from lakehouse.frames import col, exactly, file_name
+from lakehouse.parquet_times import with_times
 
 
 def read_typed(
@@ -22,7 +23,7 @@ def read_typed(
     merge = {"mergeSchema": "true"} if kind in ("parquet", "orc") and len(paths) > 1 else {}
     reader = spark.read.format(kind).options(**{**merge, **options})
 
-    load = partial(_loaded, reader)
+    load = partial(_loaded, spark, kind, reader)
     if widens:
         found = _in_wider_types(_of_one_type(load, paths))
         if found is not None:
@@ -36,17 +37,20 @@ def read_typed(
         raise
 
 
-def _loaded(reader: DataFrameReader, paths: list[str]) -> DataFrame:
-    try:
-        return reader.load(exactly(paths)).select("*", file_name())
-    except (PySparkException, Py4JJavaError) as error:
-        if "TIMESTAMP(NANOS" in str(error):
-            raise DataError(
-                "source 'files': a time in nanoseconds, as pandas writes it, which Spark does not read; have it written in "
-                "microseconds (pandas: coerce_timestamps='us'), or set spark: {spark.sql.legacy.parquet.nanosAsLong: true}, "
-                "which makes it a number, and derive: timestamp_micros(NAME div 1000)"
-            ) from error
-        raise
+def _loaded(spark: SparkSession, kind: str, reader: DataFrameReader, paths: list[str]) -> DataFrame:
+    def load(some: list[str]) -> DataFrame:
+        return reader.load(exactly(some)).select("*", file_name())
+
+    if kind != "parquet":
+        return load(paths)
+    frames = with_times(spark, load, paths)
+    found = frames[0] if len(frames) == 1 else _in_wider_types(frames)
+    if found is None:
+        raise DataError(
+            "source 'files': a column is a time in nanoseconds in some files and no time in others; read the folder's files "
+            "of one type at a time"
+        )
+    return found
 
 
 def _of_one_type(load: Callable[[list[str]], DataFrame], paths: list[str]) -> list[DataFrame]:
