@@ -114,7 +114,8 @@ def _replaced(
     transaction = log.startTransaction(none, none)
     if transaction.readVersion() != table.version:
         return False
-    files = transaction.filterFiles(_filters(put, condition), True)
+    filters = _filters(put, condition)
+    files = transaction.filterFiles(filters, True)
     marks = _marks(gone, transaction, files)
     if marks._2().apply("numModifiedRows") != changed.updated + changed.deleted:
         return False
@@ -124,7 +125,7 @@ def _replaced(
         actions = actions.appendedAll(transaction.writeFiles(put._jdf))
     transaction.registerSQLMetrics(session, utils.toScalaMap(_metrics(spark, changed)))
     nothing = utils.toSeq([])
-    operation = getattr(delta, "DeltaOperations$Merge")(none, none, none, none, nothing, nothing, nothing)
+    operation = getattr(delta, "DeltaOperations$Merge")(filters.headOption(), none, none, none, nothing, nothing, nothing)
     transaction.commitIfNeeded(actions, operation, utils.toScalaMap({}))
     return True
 
