@@ -125,7 +125,9 @@ def _replaced(
         actions = actions.appendedAll(transaction.writeFiles(put._jdf))
     transaction.registerSQLMetrics(session, utils.toScalaMap(_metrics(spark, changed)))
     nothing = utils.toSeq([])
-    operation = getattr(delta, "DeltaOperations$Merge")(filters.headOption(), none, none, none, nothing, nothing, nothing)
+    operation = getattr(delta, "DeltaOperations$Merge")(
+        filters.headOption(), none, none, none, nothing, nothing, nothing
+    )
     transaction.commitIfNeeded(actions, operation, utils.toScalaMap({}))
     return True
 
