@@ -628,11 +628,6 @@ source:
 """
 
 
-def parquet(project, name: str, **columns) -> None:
-    (project.root / "data").mkdir(exist_ok=True)
-    pa.parquet.write_table(pa.table(columns), project.root / f"data/{name}.parquet")
-
-
 def times_as_text(project) -> list[tuple]:
     table = read_table("silver.t", lake=str(project.lake))
     return [tuple(row) for row in table.selectExpr("id", "string(t)", "string(u)", "typeof(t)").orderBy("id").collect()]
@@ -644,11 +639,11 @@ def test_times_in_nanoseconds_are_cut_to_microseconds(project, widens):
     project.job("n", NANOSECONDS % ("", widens))
     instant, plain = pa.timestamp("ns", "UTC"), pa.timestamp("ns")
     values = [1_700_000_000_123_456_789, -1, None]
-    parquet(project, "a", id=[1, 2, 3], t=pa.array(values, instant), u=pa.array(values, plain))
+    project.write("data/a.parquet", parquet(id=[1, 2, 3], t=pa.array(values, instant), u=pa.array(values, plain)))
     assert project.run("n").rows_inserted == 3
     micros = pa.timestamp("us", "UTC"), pa.timestamp("us")
-    parquet(project, "b", id=[4], t=pa.array([5], micros[0]), u=pa.array([5], micros[1]))
-    parquet(project, "c", id=[5], t=pa.array([6], micros[0]), u=pa.array([7_999], plain))
+    project.write("data/b.parquet", parquet(id=[4], t=pa.array([5], micros[0]), u=pa.array([5], micros[1])))
+    project.write("data/c.parquet", parquet(id=[5], t=pa.array([6], micros[0]), u=pa.array([7_999], plain)))
     assert project.run("n").rows_inserted == 2
     assert times_as_text(project) == [
         (1, "2023-11-14 22:13:20.123456", "2023-11-14 22:13:20.123456", "timestamp"),
@@ -662,11 +657,11 @@ def test_times_in_nanoseconds_are_cut_to_microseconds(project, widens):
 def test_times_in_nanoseconds_that_cannot_be_read_are_named(project):
     project.job("n", NANOSECONDS % ("", ""))
     inside = pa.array([{"at": 1}], pa.struct([("at", pa.timestamp("ns"))]))
-    parquet(project, "a", id=[1], t=inside)
+    project.write("data/a.parquet", parquet(id=[1], t=inside))
     with pytest.raises(DataError, match=r"a\.parquet: t\.at: a time in nanoseconds within another column"):
         project.run("n")
-    parquet(project, "a", id=[1], t=pa.array([1], pa.timestamp("ns")))
-    parquet(project, "b", id=[1], t=pa.array([1]))
+    project.write("data/a.parquet", parquet(id=[1], t=pa.array([1], pa.timestamp("ns"))))
+    project.write("data/b.parquet", parquet(id=[1], t=pa.array([1])))
     with pytest.raises(DataError, match="a time in nanoseconds in some files and no time in others"):
         project.run("n")
 
@@ -674,8 +669,8 @@ def test_times_in_nanoseconds_that_cannot_be_read_are_named(project):
 @pytest.mark.parametrize("cut", [0, 100, 4])
 def test_a_damaged_file_beside_times_in_nanoseconds_is_set_aside_or_named(project, cut):
     job = NANOSECONDS % ("", "")
-    parquet(project, "a", id=[1], t=pa.array([1], pa.timestamp("ns")), u=[1])
-    parquet(project, "c", id=[3], t=pa.array([1], pa.timestamp("us")), u=[1])
+    project.write("data/a.parquet", parquet(id=[1], t=pa.array([1], pa.timestamp("ns")), u=[1]))
+    project.write("data/c.parquet", parquet(id=[3], t=pa.array([1], pa.timestamp("us")), u=[1]))
     whole = (project.root / "data/a.parquet").read_bytes()
     project.write("data/b.parquet", whole[: len(whole) - cut] if cut else whole[:4] + b"x" * 400)
     project.job("n", job)
@@ -690,6 +685,6 @@ def test_times_in_nanoseconds_are_numbers_where_the_job_says_so(project):
     setting = "spark: {spark.sql.legacy.parquet.nanosAsLong: true}\n"
     derived = "transforms: [derive: {columns: {u: timestamp_micros(t div 1000)}}]\n"
     project.job("n", NANOSECONDS % (setting + derived, ""))
-    parquet(project, "a", id=[1], t=pa.array([1_700_000_000_123_456_789], pa.timestamp("ns")))
+    project.write("data/a.parquet", parquet(id=[1], t=pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))))
     project.run("n")
     assert times_as_text(project) == [(1, "1700000000123456789", "2023-11-14 22:13:20.123456", "bigint")]

@@ -137,6 +137,12 @@ def test_the_exported_names_are_few_sorted_and_there():
         assert getattr(lakehouse, name).__doc__, name
 
 
+def test_no_module_and_no_test_file_gives_two_functions_one_name():
+    for file in [*LIB.rglob("*.py"), *Path(__file__).parent.rglob("*.py")]:
+        names = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+        assert [name for name in set(names) if names.count(name) > 1] == [], file
+
+
 def test_importing_starts_nothing_prints_nothing_and_waits_for_no_spark():
     done = python(
         "import sys, threading, lakehouse\n"
